@@ -1,0 +1,403 @@
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { type Schema as ArrowSchema, tableFromIPC, type Vector } from "apache-arrow";
+import { readParquet, readSchema } from "parquet-wasm";
+import { DatasetError, reason } from "./errors.js";
+import {
+  readThrift,
+  type ThriftField,
+  type ThriftList,
+  type ThriftStruct,
+  ThriftType,
+  writeThrift,
+} from "./thrift.js";
+
+const MAGIC = "PAR1";
+const ENCRYPTED_MAGIC = "PARE";
+const TAIL_BYTES = 8;
+
+/** Field ids of `parquet.thrift` (apache/parquet-format) that are read or rewritten here. */
+const FileMetaData = { version: 1, schema: 2, numRows: 3, rowGroups: 4, keyValue: 5 } as const;
+const SchemaElement = { name: 4, numChildren: 5 } as const;
+const KeyValue = { key: 1, value: 2 } as const;
+const RowGroup = { columns: 1, totalByteSize: 2, numRows: 3 } as const;
+const ColumnChunk = { fileOffset: 2, metaData: 3 } as const;
+const ColumnMetaData = {
+  path: 3,
+  codec: 4,
+  numValues: 5,
+  totalCompressedSize: 7,
+  dataPageOffset: 9,
+  dictionaryPageOffset: 11,
+} as const;
+/** Type, encodings, path, codec, number of values, both sizes, data page and dictionary page: all that decoding needs. */
+const KEPT_COLUMN_FIELDS = new Set([1, 2, 3, 4, 5, 6, 7, 9, 11]);
+
+interface Chunk {
+  field: ThriftStruct;
+  start: number;
+  length: number;
+}
+
+interface Group {
+  numRows: number;
+  /** By top-level column: one chunk, or for a struct or list one a leaf. */
+  chunks: Map<string, Chunk[]>;
+}
+
+/**
+ * One Parquet file, of which only the footer is kept. A column of a row group is read on demand: its chunks alone are
+ * read from disk, set between a header and a footer that describes nothing else, and decoded as a file of their own.
+ * So neither the file nor a whole row group has to fit in memory, and columns that nobody asks for are never read.
+ */
+export class ParquetFile {
+  readonly path: string;
+  readonly numRows: number;
+  /** The top-level columns, in the file's order. */
+  readonly columnNames: readonly string[];
+  /** Rows of each row group, in order. */
+  readonly groupRows: readonly number[];
+  /** The footer's key-value metadata; `huggingface` holds the features. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Bytes of the file. */
+  readonly size: number;
+
+  readonly #version: ThriftField;
+  readonly #root: ThriftStruct;
+  /** The schema elements of each top-level column: itself, then what it contains, depth first. */
+  readonly #elements: ReadonlyMap<string, ThriftStruct[]>;
+  readonly #groups: readonly Group[];
+
+  private constructor(path: string, size: number, footer: ThriftStruct) {
+    this.path = path;
+    this.size = size;
+    this.#version = need(footer, FileMetaData.version);
+    this.numRows = number(footer, FileMetaData.numRows);
+
+    const elements = structs(footer, FileMetaData.schema);
+    const root = elements[0];
+    if (root === undefined) throw new RangeError("the footer holds no schema");
+    this.#root = root;
+    this.#elements = topLevelColumns(elements);
+    this.columnNames = [...this.#elements.keys()];
+
+    this.#groups = structs(footer, FileMetaData.rowGroups).map((group) => readGroup(group, size));
+    this.groupRows = this.#groups.map((group) => group.numRows);
+    this.metadata = readKeyValues(footer);
+  }
+
+  /**
+   * Reads the footer of a file.
+   * @throws DatasetError E_FILE_NOT_FOUND, E_NOT_PARQUET, E_PARQUET_TRUNCATED, E_PARQUET_CORRUPT, E_PARQUET_ENCRYPTED
+   */
+  static open(path: string): ParquetFile {
+    const { footer, size } = readFooter(path);
+    try {
+      return new ParquetFile(path, size, readThrift(footer));
+    } catch (cause) {
+      throw corrupt(path, `its footer cannot be read: ${reason(cause)}.`, cause);
+    }
+  }
+
+  /** The Arrow schema of all columns, from the footer alone. */
+  arrowSchema(): ArrowSchema {
+    const empty = this.#assemble(this.columnNames, 0, new Map());
+    try {
+      return tableFromIPC(readSchema(empty).intoIPCStream()).schema;
+    } catch (cause) {
+      throw corrupt(this.path, `its schema cannot be read: ${reason(cause)}.`, cause);
+    }
+  }
+
+  /** Bytes on disk of a column in a row group. */
+  columnBytes(group: number, column: string): number {
+    return (this.#groups[group]?.chunks.get(column) ?? []).reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
+  /**
+   * Reads and decodes one column of one row group.
+   * @returns the values and the bytes they take in memory
+   */
+  readColumn(group: number, column: string): { vector: Vector; bytes: number } {
+    const found = this.#groups[group];
+    const chunks = found?.chunks.get(column);
+    if (found === undefined || chunks === undefined) {
+      throw corrupt(this.path, `row group ${group} holds no column "${column}".`);
+    }
+    const assembled = this.#assemble([column], found.numRows, new Map(chunks.map((c) => [c, this.#read(c)])));
+    let vector: Vector | null;
+    let bytes: number;
+    try {
+      const ipc = readParquet(assembled).intoIPCStream();
+      bytes = ipc.length;
+      vector = tableFromIPC(ipc).getChildAt(0);
+    } catch (cause) {
+      const said = cause instanceof WebAssembly.RuntimeError ? "the Parquet decoder gave up" : reason(cause);
+      throw corrupt(this.path, `column "${column}" of row group ${group} cannot be decoded: ${said}.`, cause);
+    }
+    if (vector === null || vector.length !== found.numRows) {
+      throw corrupt(
+        this.path,
+        `column "${column}" of row group ${group} holds ${vector?.length ?? 0} rows, its footer says ${found.numRows}.`,
+      );
+    }
+    return { vector, bytes };
+  }
+
+  #read(chunk: Chunk): Uint8Array {
+    const fd = openFile(this.path);
+    try {
+      const { size } = fstatSync(fd);
+      if (size !== this.size) {
+        throw new DatasetError({
+          code: "E_FILE_CHANGED",
+          where: this.path,
+          message: `the file had ${this.size} bytes when it was opened and has ${size} now.`,
+          fix: "Load the data set again; do not write to a file that is in use.",
+          detail: { before: this.size, now: size },
+        });
+      }
+      return readAt(fd, this.path, chunk.start, chunk.length);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** A Parquet file of its own: these columns, and one row group if there are chunks. */
+  #assemble(columns: readonly string[], numRows: number, chunks: ReadonlyMap<Chunk, Uint8Array>): Uint8Array {
+    const magic = new TextEncoder().encode(MAGIC);
+    let end = magic.length;
+    const places: { at: number; bytes: Uint8Array }[] = [];
+    const columnFields: ThriftStruct[] = [];
+    for (const [chunk, bytes] of chunks) {
+      columnFields.push(moveChunk(chunk.field, end - chunk.start));
+      places.push({ at: end, bytes });
+      end += bytes.length;
+    }
+    const root = new Map(this.#root).set(SchemaElement.numChildren, i32(columns.length));
+    const schema = [root, ...columns.flatMap((name) => this.#elements.get(name) ?? [])];
+    const group: ThriftStruct = new Map([
+      [RowGroup.columns, list(columnFields)],
+      [RowGroup.totalByteSize, i64(end - magic.length)],
+      [RowGroup.numRows, i64(numRows)],
+    ]);
+    const footer = writeThrift(
+      new Map([
+        [FileMetaData.version, this.#version],
+        [FileMetaData.schema, list(schema)],
+        [FileMetaData.numRows, i64(numRows)],
+        [FileMetaData.rowGroups, list(chunks.size === 0 ? [] : [group])],
+      ]),
+    );
+    const file = new Uint8Array(end + footer.length + TAIL_BYTES);
+    file.set(magic, 0);
+    for (const { at, bytes } of places) file.set(bytes, at);
+    file.set(footer, end);
+    new DataView(file.buffer).setUint32(end + footer.length, footer.length, true);
+    file.set(magic, end + footer.length + 4);
+    return file;
+  }
+}
+
+function openFile(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    throw new DatasetError({
+      code: "E_FILE_NOT_FOUND",
+      where: path,
+      message: `the file cannot be opened: ${reason(cause)}.`,
+      fix: "Check the path and the permissions.",
+      cause,
+    });
+  }
+}
+
+function readFooter(path: string): { footer: Uint8Array; size: number } {
+  const fd = openFile(path);
+  try {
+    const { size } = statSync(path).isDirectory() ? { size: -1 } : fstatSync(fd);
+    if (size < 0) {
+      throw notParquet(path, "it is a folder.", "Give a file, or load the folder with loadDataset.");
+    }
+    if (size === 0) {
+      throw notParquet(path, "it is empty (0 bytes).", "Write or download it again.");
+    }
+    const head = text(readAt(fd, path, 0, Math.min(4, size)));
+    const isParquet = head === MAGIC || head === ENCRYPTED_MAGIC;
+    if (!isParquet) {
+      const begins = JSON.stringify(head);
+      throw notParquet(
+        path,
+        `a Parquet file begins with "PAR1", this one with ${begins} (${size} bytes).`,
+        "Give the .parquet file itself; a Git LFS pointer or an HTML page saved under its name has to be downloaded again.",
+      );
+    }
+    if (size < 4 + TAIL_BYTES) throw truncated(path, `it has only ${size} bytes and no footer.`);
+    const tail = readAt(fd, path, size - TAIL_BYTES, TAIL_BYTES);
+    const end = text(tail.subarray(4));
+    if (end === ENCRYPTED_MAGIC || head === ENCRYPTED_MAGIC) {
+      throw new DatasetError({
+        code: "E_PARQUET_ENCRYPTED",
+        where: path,
+        message: "its footer is encrypted.",
+        fix: "Write it again without encryption.",
+      });
+    }
+    if (end !== MAGIC) {
+      throw truncated(path, `it begins as a Parquet file but has no footer at its end (${size} bytes).`);
+    }
+    const footerLength = new DataView(tail.buffer, tail.byteOffset).getUint32(0, true);
+    if (footerLength > size - 4 - TAIL_BYTES) {
+      throw corrupt(path, `its last bytes announce a footer of ${footerLength} bytes in a file of ${size}.`);
+    }
+    return { footer: readAt(fd, path, size - TAIL_BYTES - footerLength, footerLength), size };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readAt(fd: number, path: string, start: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const n = readSync(fd, bytes, filled, length - filled, start + filled);
+    if (n === 0) throw truncated(path, `it ends at byte ${start + filled}, ${length - filled} bytes early.`);
+    filled += n;
+  }
+  return bytes;
+}
+
+function notParquet(path: string, message: string, fix: string): DatasetError {
+  return new DatasetError({
+    code: "E_NOT_PARQUET",
+    where: path,
+    message: `not a Parquet file: ${message}`,
+    fix,
+  });
+}
+
+function truncated(path: string, message: string): DatasetError {
+  return new DatasetError({
+    code: "E_PARQUET_TRUNCATED",
+    where: path,
+    message: `the file is cut short: ${message}`,
+    fix: "Download or write it again, and compare its size with the original's.",
+  });
+}
+
+function corrupt(path: string, message: string, cause?: unknown): DatasetError {
+  return new DatasetError({
+    code: "E_PARQUET_CORRUPT",
+    where: path,
+    message: `the file is damaged: ${message}`,
+    fix: "Download or write it again, and compare its checksum with the original's.",
+    cause,
+  });
+}
+
+function text(bytes: Uint8Array): string {
+  return new TextDecoder("latin1").decode(bytes);
+}
+
+function need(struct: ThriftStruct, id: number): ThriftField {
+  const field = struct.get(id);
+  if (field === undefined) throw new RangeError(`field ${id} is missing`);
+  return field;
+}
+
+function number(struct: ThriftStruct, id: number): number {
+  const { value } = need(struct, id);
+  if (typeof value !== "number" || value < 0) throw new RangeError(`field ${id} is no count`);
+  return value;
+}
+
+function structs(struct: ThriftStruct, id: number): ThriftStruct[] {
+  const { value } = need(struct, id);
+  const values = (value as ThriftList).values;
+  if (!Array.isArray(values) || values.some((v) => !(v instanceof Map))) {
+    throw new RangeError(`field ${id} is no list of structs`);
+  }
+  return values as ThriftStruct[];
+}
+
+function string(struct: ThriftStruct, id: number): string {
+  const { value } = need(struct, id);
+  if (!(value instanceof Uint8Array)) throw new RangeError(`field ${id} is no string`);
+  return new TextDecoder().decode(value);
+}
+
+const i32 = (value: number): ThriftField => ({ type: ThriftType.i32, value });
+const i64 = (value: number): ThriftField => ({ type: ThriftType.i64, value });
+const list = (values: ThriftStruct[]): ThriftField => ({
+  type: ThriftType.list,
+  value: { elementType: ThriftType.struct, values },
+});
+
+function topLevelColumns(elements: readonly ThriftStruct[]): Map<string, ThriftStruct[]> {
+  const columns = new Map<string, ThriftStruct[]>();
+  let at = 1;
+  const take = (): ThriftStruct[] => {
+    const element = elements[at++];
+    if (element === undefined) throw new RangeError("the schema ends early");
+    const children = element.has(SchemaElement.numChildren) ? number(element, SchemaElement.numChildren) : 0;
+    const taken = [element];
+    for (let i = 0; i < children; i++) taken.push(...take());
+    return taken;
+  };
+  while (at < elements.length) {
+    const column = take();
+    columns.set(string(column[0]!, SchemaElement.name), column);
+  }
+  return columns;
+}
+
+function readGroup(group: ThriftStruct, fileSize: number): Group {
+  const chunks = new Map<string, Chunk[]>();
+  for (const field of structs(group, RowGroup.columns)) {
+    const meta = need(field, ColumnChunk.metaData).value as ThriftStruct;
+    const path = (need(meta, ColumnMetaData.path).value as ThriftList).values;
+    const column = new TextDecoder().decode(path[0] as Uint8Array);
+    const data = number(meta, ColumnMetaData.dataPageOffset);
+    const dictionary = meta.has(ColumnMetaData.dictionaryPageOffset)
+      ? number(meta, ColumnMetaData.dictionaryPageOffset)
+      : 0;
+    // Some writers put 0 where there is no dictionary page.
+    const start = dictionary > 0 ? Math.min(dictionary, data) : data;
+    const length = number(meta, ColumnMetaData.totalCompressedSize);
+    if (start < MAGIC.length || start + length > fileSize - TAIL_BYTES) {
+      throw new RangeError(`column "${column}" lies outside the file (bytes ${start} to ${start + length})`);
+    }
+    const known = chunks.get(column) ?? [];
+    known.push({ field, start, length });
+    chunks.set(column, known);
+  }
+  return { numRows: number(group, RowGroup.numRows), chunks };
+}
+
+function readKeyValues(footer: ThriftStruct): Map<string, string> {
+  const pairs = new Map<string, string>();
+  if (!footer.has(FileMetaData.keyValue)) return pairs;
+  for (const pair of structs(footer, FileMetaData.keyValue)) {
+    if (pair.has(KeyValue.value)) pairs.set(string(pair, KeyValue.key), string(pair, KeyValue.value));
+  }
+  return pairs;
+}
+
+/** The same column chunk, `by` bytes further on, without its optional indexes, filters and statistics. */
+function moveChunk(field: ThriftStruct, by: number): ThriftStruct {
+  const meta = new Map(
+    [...(need(field, ColumnChunk.metaData).value as ThriftStruct)].filter(([id]) =>
+      KEPT_COLUMN_FIELDS.has(id),
+    ),
+  );
+  for (const id of [ColumnMetaData.dataPageOffset, ColumnMetaData.dictionaryPageOffset]) {
+    const offset = meta.get(id);
+    if (offset === undefined) continue;
+    if (offset.value === 0) meta.delete(id);
+    else meta.set(id, i64((offset.value as number) + by));
+  }
+  return new Map([
+    [ColumnChunk.fileOffset, i64(0)],
+    [ColumnChunk.metaData, { type: ThriftType.struct, value: meta }],
+  ]);
+}

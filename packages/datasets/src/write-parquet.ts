@@ -1,0 +1,66 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { type DataType, type Field, Table, tableToIPC, type Vector, vectorFromArray } from "apache-arrow";
+import { Compression, Table as WasmTable, WriterPropertiesBuilder, writeParquet } from "parquet-wasm";
+import { arrowValue } from "./arrow-values.js";
+import type { Dataset } from "./dataset.js";
+import { DatasetError, reason } from "./errors.js";
+import { arrowSchemaOf } from "./features.js";
+
+/** Writes a data set as one Parquet file (snappy), complete or not at all. */
+export function writeParquetFile(path: string, dataset: Dataset, rowGroupSize: number): void {
+  if (!Number.isInteger(rowGroupSize) || rowGroupSize < 1) {
+    throw new DatasetError({
+      code: "E_ARGUMENT",
+      where: "toParquet",
+      message: `rowGroupSize is ${rowGroupSize}.`,
+      fix: "It must be a whole number from 1.",
+    });
+  }
+  const bytes = encode(dataset, rowGroupSize);
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    const fd = openSync(temporary, "w");
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (cause) {
+    rmSync(temporary, { force: true });
+    const code = (cause as NodeJS.ErrnoException).code;
+    throw new DatasetError({
+      code: "E_WRITE",
+      where: path,
+      message: `the file cannot be written: ${reason(cause)}.`,
+      fix:
+        code === "ENOSPC"
+          ? `The disk is full: ${bytes.length} bytes are needed. What was there before is untouched.`
+          : "Check that the folder can be written to. What was there before is untouched.",
+      cause,
+    });
+  }
+}
+
+function encode(dataset: Dataset, rowGroupSize: number): Uint8Array {
+  const schema = arrowSchemaOf(dataset.features);
+  const columns: Record<string, Vector> = {};
+  for (const field of schema.fields as Field<DataType>[]) {
+    const values = Array.from(dataset.column(field.name) as ArrayLike<unknown>, (v) =>
+      arrowValue(v, field.type),
+    );
+    columns[field.name] = vectorFromArray(values, field.type);
+  }
+  const ipc = tableToIPC(new Table(schema, columns), "stream");
+  const metadata = new Map([["huggingface", schema.metadata.get("huggingface")!]]);
+  const properties = new WriterPropertiesBuilder()
+    .setCompression(Compression.SNAPPY)
+    .setMaxRowGroupSize(rowGroupSize)
+    .setKeyValueMetadata(metadata)
+    .setCreatedBy("wgrad datasets")
+    .build();
+  return writeParquet(WasmTable.fromIPCStream(ipc), properties);
+}
