@@ -1,0 +1,145 @@
+import { LimitError } from "../errors.js";
+
+/** A GPU buffer owned by the pool. */
+export interface PooledBuffer {
+  readonly id: number;
+  readonly buffer: GPUBuffer;
+  /** Bytes of the buffer: the size class, not what was asked for. */
+  readonly size: number;
+  /** Number of the submission that last refers to it; the queue has passed it once that submission is made. */
+  lastUse: number;
+}
+
+/** Who holds what: see `Device.memory()`. All sizes in bytes. */
+export interface MemoryReport {
+  /** Buffers that belong to the pool, in use or free. */
+  buffers: number;
+  bytes: number;
+  /** Buffers that a tensor holds now. */
+  liveBuffers: number;
+  liveBytes: number;
+  /** Largest `liveBytes` since the start or the last `resetPeak`. */
+  peakLiveBytes: number;
+  /** Largest `bytes`. */
+  peakBytes: number;
+  /** Tensor handles not yet disposed. */
+  liveTensors: number;
+  /** Buffers made since the start: constant once a training loop is warm. */
+  created: number;
+}
+
+/** Size classes: eight to each power of two, so that at most an eighth is unused, and never under 256 bytes. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= 256) return 256;
+  const step = 2 ** Math.max(Math.floor(Math.log2(bytes - 1)) - 3, 8);
+  return Math.ceil(bytes / step) * step;
+}
+
+/**
+ * Buffers by size class. A freed buffer may serve the next dispatch at once, because the queue runs commands in order;
+ * a write from the host overtakes commands that are recorded but not submitted, so it gets only buffers that no
+ * recorded command refers to.
+ */
+export class BufferPool {
+  readonly #device: GPUDevice;
+  readonly #free = new Map<number, PooledBuffer[]>();
+  #nextId = 1;
+  #buffers = 0;
+  #bytes = 0;
+  #liveBuffers = 0;
+  #liveBytes = 0;
+  #peakLiveBytes = 0;
+  #peakBytes = 0;
+  /** Called with the id of a buffer that is destroyed, so that caches can drop what refers to it. */
+  onDestroy: (id: number) => void = () => {};
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  /**
+   * A buffer of at least `bytes`.
+   * @param unusedSince set for host writes: only buffers whose last use lies before that submission are taken
+   * @throws LimitError if the adapter cannot bind that much at once
+   */
+  acquire(bytes: number, unusedSince = Number.POSITIVE_INFINITY): PooledBuffer {
+    const size = sizeClass(bytes);
+    const limit = Math.min(this.#device.limits.maxStorageBufferBindingSize, this.#device.limits.maxBufferSize);
+    if (bytes > limit) {
+      throw new LimitError(
+        `a tensor of ${bytes} bytes is over this adapter's limit of ${limit} bytes a buffer. ` +
+          "Use a smaller batch or sequence length, or f16.",
+      );
+    }
+    const found = this.#take(size, unusedSince) ?? this.#create(Math.min(size, limit - (limit % 16)));
+    this.#liveBuffers++;
+    this.#liveBytes += found.size;
+    this.#peakLiveBytes = Math.max(this.#peakLiveBytes, this.#liveBytes);
+    return found;
+  }
+
+  /** Gives a buffer back. */
+  release(buffer: PooledBuffer): void {
+    const list = this.#free.get(buffer.size);
+    if (list) list.push(buffer);
+    else this.#free.set(buffer.size, [buffer]);
+    this.#liveBuffers--;
+    this.#liveBytes -= buffer.size;
+  }
+
+  /** Destroys all free buffers, as `torch.cuda.empty_cache` does. */
+  trim(): void {
+    for (const list of this.#free.values()) {
+      for (const entry of list) {
+        entry.buffer.destroy();
+        this.onDestroy(entry.id);
+        this.#buffers--;
+        this.#bytes -= entry.size;
+      }
+    }
+    this.#free.clear();
+  }
+
+  resetPeak(): void {
+    this.#peakLiveBytes = this.#liveBytes;
+    this.#peakBytes = this.#bytes;
+  }
+
+  report(liveTensors: number): MemoryReport {
+    return {
+      buffers: this.#buffers,
+      bytes: this.#bytes,
+      liveBuffers: this.#liveBuffers,
+      liveBytes: this.#liveBytes,
+      peakLiveBytes: this.#peakLiveBytes,
+      peakBytes: this.#peakBytes,
+      liveTensors,
+      created: this.#nextId - 1,
+    };
+  }
+
+  #take(size: number, unusedSince: number): PooledBuffer | undefined {
+    const list = this.#free.get(size);
+    if (!list) return undefined;
+    for (let i = list.length - 1; i >= 0; i--) {
+      if (list[i]!.lastUse < unusedSince) return list.splice(i, 1)[0];
+    }
+    return undefined;
+  }
+
+  #create(size: number): PooledBuffer {
+    const buffer = this.#device.createBuffer({
+      size,
+      usage: GPU_STORAGE | GPU_COPY_SRC | GPU_COPY_DST,
+    });
+    this.#buffers++;
+    this.#bytes += size;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
+    return { id: this.#nextId++, buffer, size, lastUse: -1 };
+  }
+}
+
+// Values of GPUBufferUsage, which is a global in browsers only.
+const GPU_COPY_SRC = 0x4;
+const GPU_COPY_DST = 0x8;
+const GPU_STORAGE = 0x80;

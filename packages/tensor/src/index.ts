@@ -1,0 +1,12 @@
+/** GPU tensors with autograd on WebGPU. What is not exported here is not public. */
+export { defineOp, type OpContext, type OpDefinition } from "./autograd/define-op.js";
+export { enableGrad, isGradEnabled, noGrad, scope } from "./autograd/modes.js";
+export { Device, type DeviceCounters, type DeviceOptions } from "./device/device.js";
+export { eight, f32, gridFor, type Kernel, type ParamValue, type Specialisation } from "./device/kernel.js";
+export type { MemoryReport } from "./device/pool.js";
+export { bytesPerElement, type Dtype, type TypedArray } from "./dtype.js";
+export * from "./errors.js";
+export { where } from "./ops/elementwise/where.js";
+export type { SliceRange } from "./ops/views/index.js";
+export { broadcastShapes, formatShape, numel, type Shape } from "./shape.js";
+export { type NestedNumbers, Tensor, type TensorOptions } from "./tensor.js";

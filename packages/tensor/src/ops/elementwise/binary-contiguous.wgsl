@@ -1,0 +1,16 @@
+// y = apply(a, b) for tensors without gaps, four elements an invocation. With REPEAT, b is repeated every `period` groups
+// (a bias row under a matrix).
+struct Params { groups: u32, a_offset: u32, b_offset: u32, period: u32, s: f32, t: f32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4<A>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<B>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<Y>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let i = (w.x + w.y * n.x) * 64u + l;
+  if (i >= params.groups) { return; }
+  var j = i;
+  if (REPEAT) { j = i % params.period; }
+  y[i] = vec4<Y>(apply(C(a[i + params.a_offset]), C(b[j + params.b_offset]), params.s, params.t));
+}

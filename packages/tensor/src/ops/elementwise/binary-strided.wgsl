@@ -1,0 +1,26 @@
+// y = apply(a, b) where a and b are views with any strides (0 for a broadcast dimension); y is written without gaps.
+struct Params {
+  count: u32, rank: u32, s: f32, t: f32, a_offset: i32, b_offset: i32, p0: u32, p1: u32,
+  shape: array<vec4<u32>, 2>, a_strides: array<vec4<i32>, 2>, b_strides: array<vec4<i32>, 2>,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<A>;
+@group(0) @binding(2) var<storage, read> b: array<B>;
+@group(0) @binding(3) var<storage, read_write> y: array<Y>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let i = (w.x + w.y * n.x) * 64u + l;
+  if (i >= params.count) { return; }
+  var rest = i;
+  var p = params.a_offset;
+  var q = params.b_offset;
+  for (var d = params.rank; d > 0u; d--) {
+    let size = params.shape[(d - 1u) / 4u][(d - 1u) % 4u];
+    let step = i32(rest % size);
+    p += step * params.a_strides[(d - 1u) / 4u][(d - 1u) % 4u];
+    q += step * params.b_strides[(d - 1u) / 4u][(d - 1u) % 4u];
+    rest /= size;
+  }
+  y[i] = Y(apply(C(a[p]), C(b[q]), params.s, params.t));
+}

@@ -1,0 +1,32 @@
+const TILE: u32 = 16u;
+
+@group(0) @binding(1) var<storage, read> a: array<T>;
+@group(0) @binding(2) var<storage, read> b: array<T>;
+@group(0) @binding(3) var<storage, read> bias: array<T>;
+@group(0) @binding(4) var<storage, read_write> y: array<T>;
+
+var<workgroup> a_tile: array<array<f32, TILE>, TILE>;
+var<workgroup> b_tile: array<array<f32, TILE>, TILE>;
+
+@compute @workgroup_size(TILE, TILE)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+  let row = group.y * TILE + local.y;
+  let column = group.x * TILE + local.x;
+  let batch = params.first_batch + group.z;
+  let start = batch_starts(batch);
+  var sum = 0.0;
+  if (BIAS && column < params.n) { sum = f32(bias[params.bias_offset + column]); }
+  // Invocations outside the matrix stay: every one of them must reach the barriers. They bring zeros.
+  for (var k = 0u; k < params.k; k += TILE) {
+    var x = 0.0;
+    var z = 0.0;
+    if (row < params.m && k + local.x < params.k) { x = f32(a[start.x + row * params.a_row + (k + local.x) * params.a_k]); }
+    if (column < params.n && k + local.y < params.k) { z = f32(b[start.y + (k + local.y) * params.b_k + column * params.b_column]); }
+    a_tile[local.y][local.x] = x;
+    b_tile[local.y][local.x] = z;
+    workgroupBarrier();
+    for (var i = 0u; i < TILE; i++) { sum = fma(a_tile[local.y][i], b_tile[i][local.x], sum); }
+    workgroupBarrier();
+  }
+  if (row < params.m && column < params.n) { y[(batch * params.m + row) * params.n + column] = T(sum); }
+}

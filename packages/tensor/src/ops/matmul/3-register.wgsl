@@ -1,0 +1,37 @@
+@compute @workgroup_size(WIDTH, HEIGHT)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let row = id.y * 8u;
+  let column = id.x * 8u;
+  let batch = params.first_batch + id.z;
+  let start = batch_starts(batch);
+  let rows_0 = a_rows(start.x, row);
+  let rows_1 = a_rows(start.x, row + 4u);
+  let columns_0 = b_columns(start.y, column);
+  let columns_1 = b_columns(start.y, column + 4u);
+  let bias_0 = bias_block(column);
+  let bias_1 = bias_block(column + 4u);
+
+  // sums[i] and sums[8 + i]: left and right half of row i.
+  var sums: array<vec4<f32>, 16>;
+  for (var i = 0u; i < 8u; i++) {
+    sums[i] = bias_0;
+    sums[8u + i] = bias_1;
+  }
+  let end = params.k;
+  for (var k = 0u; k < end; k += 4u) {
+    let x_0 = a_block(rows_0, k);
+    let x_1 = a_block(rows_1, k);
+    let y_0 = b_block(columns_0, k);
+    let y_1 = b_block(columns_1, k);
+    for (var i = 0u; i < 4u; i++) {
+      sums[i] = accumulate(sums[i], x_0[i], y_0);
+      sums[4u + i] = accumulate(sums[4u + i], x_1[i], y_0);
+      sums[8u + i] = accumulate(sums[8u + i], x_0[i], y_1);
+      sums[12u + i] = accumulate(sums[12u + i], x_1[i], y_1);
+    }
+  }
+  for (var i = 0u; i < 8u; i++) {
+    store_row(batch, row + i, column, sums[i]);
+    store_row(batch, row + i, column + 4u, sums[8u + i]);
+  }
+}
