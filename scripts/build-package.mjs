@@ -1,6 +1,6 @@
 // Builds the package in the current folder: JavaScript with esbuild (`.wgsl` files become strings), types with tsc.
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
@@ -29,3 +29,4 @@ await build({
 });
 const tsc = ["node_modules/typescript/bin/tsc", "../../node_modules/typescript/bin/tsc"].find(existsSync);
 execFileSync(process.execPath, [tsc, "-p", "tsconfig.json"], { stdio: "inherit" });
+copyFileSync("../../LICENSE", "dist/LICENSE");
