@@ -7,6 +7,7 @@ export type { MemoryReport } from "./device/pool.js";
 export { bytesPerElement, type Dtype, type TypedArray } from "./dtype.js";
 export * from "./errors.js";
 export { where } from "./ops/elementwise/where.js";
+export { type EmbeddingOptions, embedding } from "./ops/embedding/index.js";
 export type { SliceRange } from "./ops/views/index.js";
 export { broadcastShapes, formatShape, numel, type Shape } from "./shape.js";
 export { type NestedNumbers, Tensor, type TensorOptions } from "./tensor.js";
