@@ -1,3 +1,10 @@
+// matmul, step 2 of 4: tiles in workgroup memory.
+// Adds to step 1: a workgroup loads a tile of 16 x 16 of a and of b together and every element of it serves 16
+// invocations, so storage is read a sixteenth as often.
+// Needs: 2 KiB workgroup memory, two barriers a tile; any sizes and strides. Workgroup 16 x 16.
+// llvmpipe, 1024 x 768 x 768, f32: TILE2 GFLOP per CPU-second: less than step 1. There a load from workgroup memory costs as
+// much as one from storage, and a barrier switches between 32 subgroups. On a GPU this step is the large one.
+
 const TILE: u32 = 16u;
 
 @group(0) @binding(1) var<storage, read> a: array<T>;
@@ -15,7 +22,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   let batch = params.first_batch + group.z;
   let start = batch_starts(batch);
   var sum = 0.0;
-  if (BIAS && column < params.n) { sum = f32(bias[params.bias_offset + column]); }
+  if (params.has_bias != 0u && column < params.n) { sum = f32(bias[params.bias_offset + column]); }
   // Invocations outside the matrix stay: every one of them must reach the barriers. They bring zeros.
   for (var k = 0u; k < params.k; k += TILE) {
     var x = 0.0;

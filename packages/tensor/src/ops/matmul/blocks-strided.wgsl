@@ -43,7 +43,7 @@ fn b_block(columns: vec4<u32>, k: u32) -> mat4x4<f32> {
 
 // The bias of four columns.
 fn bias_block(column: u32) -> vec4<f32> {
-  if (!BIAS) { return vec4<f32>(); }
+  if (params.has_bias == 0u) { return vec4<f32>(); }
   let p = params.bias_offset + min(column + FOUR, vec4<u32>(params.n - 1u));
   return vec4<f32>(f32(bias[p.x]), f32(bias[p.y]), f32(bias[p.z]), f32(bias[p.w]));
 }

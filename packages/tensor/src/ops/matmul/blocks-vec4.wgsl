@@ -45,7 +45,7 @@ fn b_block(columns: vec4<u32>, k: u32) -> mat4x4<f32> {
 
 // The bias of four columns.
 fn bias_block(column: u32) -> vec4<f32> {
-  if (BIAS) { return vec4<f32>(bias[params.bias_offset + min(column, params.n - 4u) / 4u]); }
+  if (params.has_bias != 0u) { return vec4<f32>(bias[params.bias_offset + min(column, params.n - 4u) / 4u]); }
   return vec4<f32>();
 }
 

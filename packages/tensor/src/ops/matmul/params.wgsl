@@ -3,7 +3,7 @@
 struct Params {
   m: u32, n: u32, k: u32, first_batch: u32,
   a_offset: u32, a_row: u32, a_k: u32, bias_offset: u32,
-  b_offset: u32, b_k: u32, b_column: u32, padding: u32,
+  b_offset: u32, b_k: u32, b_column: u32, has_bias: u32,
   batch_shape: vec4<u32>, a_batch: vec4<u32>, b_batch: vec4<u32>,
 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,0 +1,268 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { scope } from "../../autograd/modes.js";
+import type { Device } from "../../device/device.js";
+import type { Dtype } from "../../dtype.js";
+import { readSafetensors, toFloat32 } from "../../io/index.js";
+import { openDevice } from "../../node.js";
+import { numel, type Shape } from "../../shape.js";
+import { Tensor } from "../../tensor.js";
+import { cases, type MatmulCase, tolerance } from "./cases.js";
+import { bmm, linear, matmul } from "./index.js";
+import { matmulGradientReference, matmulReference } from "./reference.js";
+import { variants } from "./variants.js";
+
+const full = await openDevice();
+const limited = await openDevice({ limits: "default", features: [] });
+afterAll(() => {
+  full.close();
+  limited.close();
+});
+
+/** Numbers in [-1, 1) that f16 holds exactly, the same in every run. */
+function values(count: number, seed: number): Float32Array {
+  let state = seed * 2654435761 + 1;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return ((state >>> 21) - 1024) / 1024;
+  });
+}
+
+/** A leaf and the view of it that takes part in the product. */
+function operand(device: Device, shape: Shape, data: Float32Array, transposed: boolean, dtype: Dtype) {
+  if (!transposed) {
+    const leaf = Tensor.from(device, data, shape, { dtype, requiresGrad: true });
+    return { leaf, view: leaf };
+  }
+  const [rows, columns] = shape.slice(-2) as [number, number];
+  const stored = [...shape.slice(0, -2), columns, rows];
+  const leaf = Tensor.from(device, swapped(data, rows, columns), stored, { dtype, requiresGrad: true });
+  return { leaf, view: leaf.transpose(-1, -2) };
+}
+
+/** Each matrix of `rows` × `columns` stored the other way round. */
+function swapped(data: Float32Array, rows: number, columns: number): Float32Array {
+  const size = rows * columns;
+  return Float32Array.from(data, (_, p) => {
+    const [z, i, j] = [Math.floor(p / size), Math.floor((p % size) / rows), p % rows];
+    return data[z * size + j * columns + i]!;
+  });
+}
+
+/** Every element within `relative` of the sum of the absolute values of its terms. */
+function expectClose(
+  got: ArrayLike<number>,
+  want: Float64Array,
+  terms: Float64Array,
+  relative: number,
+  what: string,
+) {
+  expect(got.length, what).toBe(want.length);
+  let worst = -1;
+  for (let i = 0; i < want.length; i++) {
+    const limit = relative * (terms[i]! + 1e-30);
+    if (!(Math.abs(got[i]! - want[i]!) <= limit)) worst = i;
+  }
+  if (worst >= 0) expect(got[worst], `${what}[${worst}]`).toBeCloseTo(want[worst]!, 6);
+}
+
+async function check(device: Device, c: MatmulCase, dtype: Dtype): Promise<void> {
+  const a = { shape: c.a, data: values(numel(c.a), 1) };
+  const b = { shape: c.b, data: values(numel(c.b), 2) };
+  const want = matmulReference(a, b);
+  const dy = values(want.data.length, 3);
+  const gradients = matmulGradientReference(a, b, dy);
+  const absolute = (x: { shape: Shape; data: Float32Array }) => ({
+    shape: x.shape,
+    data: x.data.map(Math.abs),
+  });
+  const terms = matmulReference(absolute(a), absolute(b));
+  const gradientTerms = matmulGradientReference(absolute(a), absolute(b), dy.map(Math.abs));
+
+  const left = operand(device, c.a, a.data, c.aTransposed ?? false, dtype);
+  const right = operand(device, c.b, b.data, c.bTransposed ?? false, dtype);
+  const relative = dtype === "f16" ? tolerance.f16 : tolerance.f32;
+  const y = matmul(left.view, right.view);
+  expect(y.shape).toEqual(want.shape);
+  expect(y.dtype).toBe(dtype);
+  expectClose(await y.toArray(), want.data, terms.data, relative, "y");
+  y.backward({ gradient: Tensor.from(device, dy, y.shape, { dtype }) });
+  const gradient = async (x: typeof left) =>
+    x.leaf.grad ? (x.view === x.leaf ? x.leaf.grad : x.leaf.grad.transpose(-1, -2)).toArray() : [];
+  expectClose(await gradient(left), gradients.a, gradientTerms.a, relative, "grad a");
+  expectClose(await gradient(right), gradients.b, gradientTerms.b, relative, "grad b");
+}
+
+const adapters: readonly [string, Device, Dtype][] = [
+  ["f32", full, "f32"],
+  ["f32, 256 invocations, no features", limited, "f32"],
+  ["f16", full, "f16"],
+];
+
+for (const [name, device, dtype] of adapters) {
+  for (const variant of variants) {
+    const refused = variant.refuses(device);
+    const missing =
+      refused ?? (dtype === "f16" && !device.features.has("shader-f16") ? "no shader-f16" : null);
+    describe.skipIf(missing)(`matmul ${variant.name}, ${name}${missing ? ` (${missing})` : ""}`, () => {
+      beforeAll(() => {
+        device.variants.set("matmul", variant.name);
+      });
+      afterAll(() => {
+        device.variants.delete("matmul");
+      });
+      it.each(cases.filter((c) => !c.bench))("$name", (c) => check(device, c, dtype));
+
+      it("linear adds the bias in the kernel, for vec4 and for odd sizes", async () => {
+        for (const [rows, inner, out] of [
+          [33, 12, 8],
+          [5, 7, 3],
+        ] as const) {
+          const x = values(rows * inner, 4);
+          const w = values(out * inner, 5);
+          const bias = values(out, 6);
+          const make = (data: Float32Array, shape: Shape) =>
+            Tensor.from(device, data, shape, { dtype, requiresGrad: true });
+          const [tx, tw, tb] = [make(x, [1, rows, inner]), make(w, [out, inner]), make(bias, [out])];
+          const before = device.counters.dispatches;
+          const y = linear(tx, tw, tb);
+          expect(device.counters.dispatches - before).toBe(1);
+          const want = matmulReference(
+            { shape: [rows, inner], data: x },
+            { shape: [inner, out], data: swapped(w, out, inner) },
+          );
+          const expected = want.data.map((v, i) => v + bias[i % out]!);
+          expectClose(
+            await y.toArray(),
+            expected,
+            new Float64Array(expected.length).fill(inner),
+            2 ** (dtype === "f16" ? -10 : -20),
+            "y",
+          );
+          y.backward({ gradient: Tensor.full(device, y.shape, 1, { dtype }) });
+          expect(Array.from(await tb.grad!.toArray())).toEqual(Array.from(bias, () => rows));
+        }
+      });
+    });
+  }
+}
+
+describe("matmul", () => {
+  const make = (shape: Shape, seed = 1) => Tensor.from(full, values(numel(shape), seed), shape);
+
+  it("takes 1-d operands as torch does", async () => {
+    const [row, matrix] = [make([4]), make([4, 5], 2)];
+    expect(matmul(row, matrix).shape).toEqual([5]);
+    expect(matmul(make([2, 3, 4]), row).shape).toEqual([2, 3]);
+    expect(matmul(row, row).shape).toEqual([]);
+    const want = values(4, 1).reduce((sum, v) => sum + v * v, 0);
+    expect(await matmul(row, row).item()).toBeCloseTo(want, 6);
+  });
+
+  it("reads transposed, sliced and expanded operands without a copy", () => {
+    const x = make([2, 16, 3, 8]);
+    const calls: [string, () => Tensor][] = [
+      ["transposed", () => matmul(make([8, 12]).transpose(0, 1), make([8, 4]))],
+      ["heads", () => matmul(x.transpose(1, 2), x.permute([0, 2, 3, 1]))],
+      ["sliced", () => matmul(x.narrow(1, 1, 5).select(0, 1), make([8, 3]))],
+      ["expanded", () => matmul(make([1, 4, 8]).expand([3, 4, 8]), make([3, 8, 4]))],
+    ];
+    for (const [name, call] of calls) {
+      const before = full.counters.dispatches;
+      call();
+      expect(full.counters.dispatches - before, name).toBe(1);
+    }
+  });
+
+  it("sums a long batch of one weight in a single product", () => {
+    const x = make([6, 10, 8]).requiresGrad_();
+    const w = make([8, 4]).requiresGrad_();
+    const y = matmul(x, w);
+    const before = full.counters.dispatches;
+    y.backward({ gradient: make([6, 10, 4]) });
+    expect(full.counters.dispatches - before).toBe(2);
+  });
+
+  it("says which sizes differ and what to do", () => {
+    expect(() => matmul(make([16, 64, 768]), make([512, 768]))).toThrow(
+      "matmul: inner dimensions differ: [16, 64, 768] × [512, 768] (768 ≠ 512). Did you mean b.transpose(-1, -2)?",
+    );
+    expect(() => matmul(make([2, 3, 4]), make([3, 4, 5]))).toThrow("do not broadcast (2 ≠ 3");
+    expect(() => matmul(make([]), make([3]))).toThrow("Multiply by a number with mul()");
+    expect(() => linear(make([2, 4]), make([4, 3]))).toThrow("(4 ≠ 3). It looks transposed");
+    expect(() => linear(make([2, 4]), make([3, 4]), make([4]))).toThrow("bias [4] must be [3]");
+    expect(() => bmm(make([2, 3, 4]), make([4, 5]))).toThrow("bmm: needs [B, M, K] and [B, K, N]");
+    expect(() => matmul(make([2, 2]), make([2, 2]).to("i32"))).toThrow("both must have the same type");
+  });
+
+  it("names the variants that can run when another is asked for", () => {
+    limited.variants.set("matmul", "4-subgroup");
+    const x = Tensor.from(limited, values(4, 1), [2, 2]);
+    expect(() => matmul(x, x)).toThrow(
+      "variant 4-subgroup cannot run on this adapter: the device has no subgroups. Here these can: 1-naive, 2-tile, 3-register.",
+    );
+    limited.variants.set("matmul", "9-magic");
+    expect(() => matmul(x, x)).toThrow("variant 9-magic does not exist");
+    limited.variants.delete("matmul");
+  });
+
+  it("leaves nothing behind", () => {
+    const before = full.memory().liveTensors;
+    scope(() => {
+      const x = make([2, 9, 8]).requiresGrad_();
+      const w = make([5, 8]).requiresGrad_();
+      linear(x, w).sum().backward();
+    });
+    expect(full.memory().liveTensors).toBe(before);
+  });
+});
+
+const shared = process.env.WGRAD_SHARED ?? resolve(import.meta.dirname, "../../../../../../shared");
+const fixtures = join(shared, "fixtures/ops");
+interface Fixture {
+  readonly name: string;
+  readonly attrs: Readonly<Record<string, unknown>>;
+  readonly inputs: Readonly<Record<string, { readonly shape: Shape }>>;
+  readonly grads?: readonly string[];
+  readonly tol: Readonly<Record<string, { readonly rtol: number; readonly atol: number }>>;
+}
+
+describe.skipIf(!existsSync(join(fixtures, "index.json")))(`PyTorch's values in ${fixtures}`, () => {
+  const index = existsSync(join(fixtures, "index.json"))
+    ? JSON.parse(readFileSync(join(fixtures, "index.json"), "utf8"))
+    : { ops: {} };
+  for (const op of ["matmul", "linear", "bmm"]) {
+    it.each((index.ops[op]?.cases ?? []) as Fixture[])(`${op} $name`, async (fixture) => {
+      const file = readSafetensors(readFileSync(join(fixtures, `${op}.safetensors`)));
+      const read = (name: string) => toFloat32(file.get(`${fixture.name}.${name}`));
+      const inputs: Record<string, Tensor> = {};
+      for (const [name, { shape }] of Object.entries(fixture.inputs)) {
+        inputs[name] = Tensor.from(full, read(`in.${name}`), shape, { requiresGrad: true });
+      }
+      const compare = (got: ArrayLike<number>, name: string) => {
+        const want = read(name);
+        const { rtol, atol } = fixture.tol[name]!;
+        expect(got.length, name).toBe(want.length);
+        for (let i = 0; i < want.length; i++) {
+          expect(Math.abs(got[i]! - want[i]!), `${name}[${i}]`).toBeLessThanOrEqual(
+            atol + rtol * Math.abs(want[i]!),
+          );
+        }
+      };
+      const side = (x: Tensor, transposed: unknown) => (transposed ? x.transpose(-1, -2) : x);
+      const { a, b, x, weight, bias } = inputs;
+      const y =
+        op === "linear"
+          ? linear(x!, weight!, bias)
+          : (op === "bmm" ? bmm : matmul)(
+              side(a!, fixture.attrs.transpose_a),
+              side(b!, fixture.attrs.transpose_b),
+            );
+      compare(await y.toArray(), "out");
+      if (!fixture.grads) return;
+      y.backward({ gradient: Tensor.from(full, read("grad_out"), y.shape) });
+      for (const name of fixture.grads) compare(await inputs[name]!.grad!.toArray(), `grad.${name}`);
+    });
+  }
+});
