@@ -6,8 +6,25 @@ export { eight, f32, gridFor, type Kernel, type ParamValue, type Specialisation 
 export type { MemoryReport } from "./device/pool.js";
 export { bytesPerElement, type Dtype, type TypedArray } from "./dtype.js";
 export * from "./errors.js";
+export * as init from "./nn/init.js";
+export { dropout } from "./ops/dropout/index.js";
 export { where } from "./ops/elementwise/where.js";
 export { type EmbeddingOptions, embedding } from "./ops/embedding/index.js";
+export { bmm, linear, matmul } from "./ops/matmul/index.js";
 export type { SliceRange } from "./ops/views/index.js";
+export {
+  bernoulli,
+  defaultGenerator,
+  Generator,
+  type GeneratorState,
+  manualSeed,
+  philoxSnippet,
+  type RandomOptions,
+  type RandomRange,
+  rand,
+  randint,
+  randn,
+  randperm,
+} from "./random/index.js";
 export { broadcastShapes, formatShape, numel, type Shape } from "./shape.js";
 export { type NestedNumbers, Tensor, type TensorOptions } from "./tensor.js";
