@@ -23,7 +23,7 @@ export function ensureAdapter() {
   const second = probe();
   if (!second.ok)
     throw new Stop(
-      `${second.why}, even with ${packages.join(" and ")} installed. Mesa 23.1 or newer is needed: check with\n` +
+      `${second.why}, even with ${packages.join(" and ")} installed. Dawn refuses Mesa 22.3 and takes 25.0: look with\n` +
         "  dpkg -s mesa-vulkan-drivers\nVK_DRIVER_FILES and VK_ICD_FILENAMES, where set, must name an existing file.",
     );
   say(`WebGPU adapter: ${second.name}`);
@@ -93,7 +93,7 @@ export function adviceFor(platform, release, why) {
     return `${head}Dawn for Node is built for glibc and does not run on Alpine: use a Debian image.`;
   return command
     ? `${head}With a GPU, install its Vulkan driver. Without one, Mesa's software Vulkan will do:\n  ${command}\n${then}`
-    : `${head}Install the Vulkan loader and Mesa's Vulkan drivers (23.1 or newer) with your package manager, ${then}`;
+    : `${head}Install the Vulkan loader and Mesa's Vulkan drivers (22.3 is too old for Dawn, 25.0 works) with your package manager, ${then}`;
 }
 
 /**
