@@ -8,6 +8,7 @@ import * as binary from "./ops/elementwise/binary.js";
 import * as unary from "./ops/elementwise/unary.js";
 import { maskedFill } from "./ops/elementwise/where.js";
 import { fill } from "./ops/fill/index.js";
+import { logSoftmax, softmax } from "./ops/softmax/index.js";
 import { mean, sum } from "./ops/sum/index.js";
 import * as views from "./ops/views/index.js";
 import { contiguousStrides, formatShape, isContiguous, numel, type Shape } from "./shape.js";
@@ -424,6 +425,15 @@ export class Tensor {
   /** Mean over `dim`. */
   mean(dim: number | readonly number[] | null = null, keepdim = false): Tensor {
     return mean(this, dim, keepdim);
+  }
+
+  /** exp(x) / sum(exp(x)) along `dim`. */
+  softmax(dim: number): Tensor {
+    return softmax(this, dim);
+  }
+  /** log(softmax(x)) along `dim`, also where softmax underflows. */
+  logSoftmax(dim: number): Tensor {
+    return logSoftmax(this, dim);
   }
 
   // ---- shape: views, no copy where the strides allow it ----

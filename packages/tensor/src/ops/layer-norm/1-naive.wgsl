@@ -1,0 +1,24 @@
+// layer norm, step 1 of 3: one row an invocation, three passes over it (mean, variance, result).
+// The variance is the mean of squared differences: E[x^2] - E[x]^2 would cancel where the mean is large.
+// Needs: nothing.
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = (w.x + w.y * n.x) * 64u + l;
+  if (row >= params.rows) { return; }
+  let base = row * params.length;
+  var sums = V(0.0);
+  for (var i = 0u; i < params.length; i++) { sums += value_at(base + i); }
+  let mean = total(sums) * params.scale;
+  var squares = V(0.0);
+  for (var i = 0u; i < params.length; i++) {
+    let difference = value_at(base + i) - mean;
+    squares += difference * difference;
+  }
+  let rstd = 1.0 / sqrt(total(squares) * params.scale + params.eps);
+  stats[row] = vec2(mean, rstd);
+  for (var i = 0u; i < params.length; i++) {
+    let value = value_at(base + i);
+    keep(base + i, value);
+    y[base + i] = Elements(affine((value - mean) * rstd, i));
+  }
+}

@@ -1,0 +1,24 @@
+// layer norm, step 2 of 3: one row a workgroup of 64 invocations, which share the two sums by trees in workgroup memory.
+// Neighbouring invocations read neighbouring elements.
+// Needs: 256 bytes of workgroup memory.
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = w.x + w.y * n.x;
+  if (row >= params.rows) { return; }
+  let base = row * params.length;
+  var sums = V(0.0);
+  for (var i = l; i < params.length; i += 64u) { sums += value_at(base + i); }
+  let mean = workgroup_sum(total(sums), l) * params.scale;
+  var squares = V(0.0);
+  for (var i = l; i < params.length; i += 64u) {
+    let difference = value_at(base + i) - mean;
+    squares += difference * difference;
+  }
+  let rstd = 1.0 / sqrt(workgroup_sum(total(squares), l) * params.scale + params.eps);
+  if (l == 0u) { stats[row] = vec2(mean, rstd); }
+  for (var i = l; i < params.length; i += 64u) {
+    let value = value_at(base + i);
+    keep(base + i, value);
+    y[base + i] = Elements(affine((value - mean) * rstd, i));
+  }
+}

@@ -1,0 +1,23 @@
+// layer norm backward, step 1 of 3: dx of one row an invocation, two passes over it (the two means, result).
+// Needs: nothing.
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = (w.x + w.y * n.x) * 64u + l;
+  if (row >= params.rows) { return; }
+  let base = row * params.length;
+  let mean = stats[row].x;
+  let rstd = stats[row].y;
+  var gradients = V(0.0);
+  var products = V(0.0);
+  for (var i = 0u; i < params.length; i++) {
+    let gradient = weighted_gradient(base + i, i);
+    gradients += gradient;
+    products += gradient * normalised_at(base + i, mean, rstd);
+  }
+  let mean_gradient = total(gradients) * params.scale;
+  let mean_product = total(products) * params.scale;
+  for (var i = 0u; i < params.length; i++) {
+    let gradient = weighted_gradient(base + i, i);
+    dx[base + i] = Elements(rstd * (gradient - mean_gradient - normalised_at(base + i, mean, rstd) * mean_product));
+  }
+}

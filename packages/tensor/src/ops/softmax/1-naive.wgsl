@@ -1,0 +1,29 @@
+// softmax, step 1 of 3: one row an invocation, three passes over it (maximum, sum, result).
+// Elements of a row stand `inner` apart, so that this step alone also takes rows along any dimension without a copy.
+// Needs: nothing.
+struct Params { rows: u32, length: u32, inner: u32, offset: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Elements>;
+@group(0) @binding(2) var<storage, read_write> y: array<Elements>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = (w.x + w.y * n.x) * 64u + l;
+  if (row >= params.rows) { return; }
+  let base = row / params.inner * params.length * params.inner + row % params.inner;
+  let first = params.offset + base;
+  var largest = V(LOWEST);
+  for (var i = 0u; i < params.length; i++) { largest = max(largest, V(x[first + i * params.inner])); }
+  let maximum = highest(largest);
+  var sums = V(0.0);
+  for (var i = 0u; i < params.length; i++) { sums += exp(V(x[first + i * params.inner]) - maximum); }
+  let sum = total(sums);
+  for (var i = 0u; i < params.length; i++) {
+    let shifted = V(x[first + i * params.inner]) - maximum;
+    if (LOG) {
+      y[base + i * params.inner] = Elements(shifted - log(sum));
+    } else {
+      y[base + i * params.inner] = Elements(exp(shifted) / sum);
+    }
+  }
+}

@@ -1,0 +1,25 @@
+// softmax, step 2 of 3: one row a workgroup of 64 invocations, which share the maximum and the sum by trees in workgroup
+// memory. Neighbouring invocations read neighbouring elements.
+// Needs: 256 bytes of workgroup memory.
+struct Params { rows: u32, length: u32, offset: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Elements>;
+@group(0) @binding(2) var<storage, read_write> y: array<Elements>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = w.x + w.y * n.x;
+  if (row >= params.rows) { return; }
+  let base = row * params.length;
+  let first = params.offset + base;
+  var largest = V(LOWEST);
+  for (var i = l; i < params.length; i += 64u) { largest = max(largest, V(x[first + i])); }
+  let maximum = workgroup_max(highest(largest), l);
+  var sums = V(0.0);
+  for (var i = l; i < params.length; i += 64u) { sums += exp(V(x[first + i]) - maximum); }
+  let sum = workgroup_sum(total(sums), l);
+  for (var i = l; i < params.length; i += 64u) {
+    let shifted = V(x[first + i]) - maximum;
+    if (LOG) { y[base + i] = Elements(shifted - log(sum)); } else { y[base + i] = Elements(exp(shifted) / sum); }
+  }
+}

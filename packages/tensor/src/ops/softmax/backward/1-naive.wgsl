@@ -1,0 +1,29 @@
+// softmax backward, step 1 of 3: one row an invocation, two passes (inner product, result).
+//   softmax:     dx = y * (dy - sum(y * dy))
+//   log-softmax: dx = dy - exp(y) * sum(dy)
+// Elements of a row stand `inner` apart. Needs: nothing.
+struct Params { rows: u32, length: u32, inner: u32, y_offset: u32, dy_offset: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> y: array<Elements>;
+@group(0) @binding(2) var<storage, read> dy: array<Elements>;
+@group(0) @binding(3) var<storage, read_write> dx: array<Elements>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = (w.x + w.y * n.x) * 64u + l;
+  if (row >= params.rows) { return; }
+  let base = row / params.inner * params.length * params.inner + row % params.inner;
+  var sums = V(0.0);
+  for (var i = 0u; i < params.length; i++) {
+    let at = base + i * params.inner;
+    let gradient = V(dy[params.dy_offset + at]);
+    if (LOG) { sums += gradient; } else { sums += gradient * V(y[params.y_offset + at]); }
+  }
+  let sum = total(sums);
+  for (var i = 0u; i < params.length; i++) {
+    let at = base + i * params.inner;
+    let gradient = V(dy[params.dy_offset + at]);
+    let value = V(y[params.y_offset + at]);
+    if (LOG) { dx[at] = Elements(gradient - exp(value) * sum); } else { dx[at] = Elements(value * (gradient - sum)); }
+  }
+}

@@ -1,0 +1,32 @@
+// softmax backward, step 3 of 3: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
+// Adds to step 2: two barriers in place of seven.
+// Needs: subgroups; 256 bytes of workgroup memory.
+struct Params { rows: u32, length: u32, y_offset: u32, dy_offset: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> y: array<Elements>;
+@group(0) @binding(2) var<storage, read> dy: array<Elements>;
+@group(0) @binding(3) var<storage, read_write> dx: array<Elements>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) w: vec3<u32>,
+  @builtin(num_workgroups) n: vec3<u32>,
+  @builtin(local_invocation_index) l: u32,
+  @builtin(subgroup_invocation_id) index: u32,
+  @builtin(subgroup_size) size: u32,
+) {
+  let row = w.x + w.y * n.x;
+  if (row >= params.rows) { return; }
+  let base = row * params.length;
+  var sums = V(0.0);
+  for (var i = base + l; i < base + params.length; i += 64u) {
+    let gradient = V(dy[params.dy_offset + i]);
+    if (LOG) { sums += gradient; } else { sums += gradient * V(y[params.y_offset + i]); }
+  }
+  let sum = workgroup_sum(total(sums), Lane(l, index, size));
+  for (var i = base + l; i < base + params.length; i += 64u) {
+    let gradient = V(dy[params.dy_offset + i]);
+    let value = V(y[params.y_offset + i]);
+    if (LOG) { dx[i] = Elements(gradient - exp(value) * sum); } else { dx[i] = Elements(value * (gradient - sum)); }
+  }
+}
