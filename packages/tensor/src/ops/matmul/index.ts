@@ -24,7 +24,7 @@ const matmulOp = defineOp<undefined>({
       const rows = isSingleMatrix(b) ? foldRows(a) : null;
       const gradients = rows && foldRows(dy!);
       if (rows && gradients && rows.shape[0] === gradients.shape[0]) {
-        return product(swap(rows), gradients).reshape(b.shape);
+        return product(swap(rows), gradients, null, b.shape);
       }
       return sumTo(product(swap(a), dy!), b.shape);
     };
@@ -102,14 +102,14 @@ const linearOp = defineOp<undefined>({
   forward(ctx, [x, weight, bias]) {
     ctx.saveForBackward(x!, weight!);
     const rows = foldRows(x!) ?? foldRows(x!.contiguous())!;
-    return product(rows, swap(weight!), bias ?? null).reshape([...x!.shape.slice(0, -1), weight!.shape[0]!]);
+    return product(rows, swap(weight!), bias ?? null, [...x!.shape.slice(0, -1), weight!.shape[0]!]);
   },
   backward(ctx, [dy]) {
     const [x, weight] = ctx.savedTensors as [Tensor, Tensor];
     const gradients = foldRows(dy!) ?? foldRows(dy!.contiguous())!;
     const rows = () => foldRows(x) ?? foldRows(x.contiguous())!;
     return [
-      ctx.needsInputGrad[0] ? product(gradients, weight).reshape(x.shape) : null,
+      ctx.needsInputGrad[0] ? product(gradients, weight, null, x.shape) : null,
       ctx.needsInputGrad[1] ? product(swap(gradients), rows()) : null,
       ...(ctx.needsInputGrad.length > 2 ? [ctx.needsInputGrad[2] ? sum(gradients, 0) : null] : []),
     ];

@@ -89,24 +89,26 @@ function four(values: readonly number[], fill: number): number[] {
  * a · b (+ bias), without tape: `[..., M, K]` × `[..., K, N]` (+ `[N]`) → `[..., M, N]`. Leading dimensions are
  * broadcast. Views are read where they lie: a transposed matrix costs no copy.
  * Sums are taken in f32 whatever the element type. Shapes and types must have been checked.
+ * @param shape of the result, if it is to have its elements in another shape. Better than a reshape afterwards: the result
+ * is then alone in its memory, and a gradient that is need not be copied into `.grad`.
  */
-export function product(a: Tensor, b: Tensor, bias: Tensor | null = null): Tensor {
+export function product(a: Tensor, b: Tensor, bias: Tensor | null = null, shape?: Shape): Tensor {
   const batch = broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2));
-  const shape = [...batch, a.shape[a.rank - 2]!, b.shape[b.rank - 1]!];
+  const result = shape ?? [...batch, a.shape[a.rank - 2]!, b.shape[b.rank - 1]!];
   if (batch.length > 0 && isSingleMatrix(b)) {
     const folded = foldRows(a);
-    if (folded && folded.shape[0] === numel(shape.slice(0, -1))) {
+    if (folded && folded.shape[0] === numel(batch) * a.shape[a.rank - 2]!) {
       const matrix = new Tensor(b.storage, b.shape.slice(-2), b.strides.slice(-2), b.offset, b.dtype);
-      return product(folded, matrix, bias).reshape(shape);
+      return product(folded, matrix, bias, result);
     }
   }
   const layout = layoutOf(a, b, batch);
   if (!layout) {
     const whole = (x: Tensor) => x.expand([...batch, ...x.shape.slice(-2)]).contiguous();
-    return product(whole(a), whole(b), bias);
+    return product(whole(a), whole(b), bias, result);
   }
-  const y = Tensor.empty(a.device, shape, a.dtype);
-  if (y.numel > 0) dispatch(layout, a, b, bias && bias.contiguous(), y);
+  const y = Tensor.empty(a.device, result, a.dtype);
+  if (y.numel > 0) dispatch(layout, a, b, bias === null ? null : bias.contiguous(), y);
   return y;
 }
 
