@@ -1,32 +1,54 @@
 // Builds the package in the current folder: JavaScript with esbuild (`.wgsl` files become strings), types with tsc.
-import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, readFileSync, rmSync } from "node:fs";
+// The result replaces dist/ in one step, so whoever imports the package meanwhile finds the old one or the new one.
+import { spawnSync } from "node:child_process";
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { build } from "esbuild";
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
-const entries = Object.values(manifest.exports ?? {})
-  .map((door) => door.import ?? door)
-  .filter((file) => file.endsWith(".js"))
+const doors = Object.values(manifest.exports ?? {});
+const entries = doors
+  .map((door) => door.import)
   .concat(Object.values(manifest.bin ?? {}))
   .map((file) => file.replace("./dist/", "src/").replace(/\.js$/, ".ts"));
 
-rmSync("dist", { recursive: true, force: true });
-await build({
-  entryPoints: [...new Set(entries)],
-  outdir: "dist",
-  outbase: "src",
-  bundle: true,
-  splitting: true,
-  chunkNames: "chunks/[name]-[hash]",
-  format: "esm",
-  target: "es2022",
-  platform: "neutral",
-  packages: "external",
-  external: ["node:*"],
-  sourcemap: true,
-  loader: { ".wgsl": "text" },
-  logLevel: "warning",
-});
-const tsc = ["node_modules/typescript/bin/tsc", "../../node_modules/typescript/bin/tsc"].find(existsSync);
-execFileSync(process.execPath, [tsc, "-p", "tsconfig.json"], { stdio: "inherit" });
-copyFileSync("../../LICENSE", "dist/LICENSE");
+const next = `.dist-${process.pid}`;
+const last = `${next}-old`;
+try {
+  await build({
+    entryPoints: [...new Set(entries)],
+    outdir: next,
+    outbase: "src",
+    bundle: true,
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
+    format: "esm",
+    target: "es2022",
+    platform: "neutral",
+    packages: "external",
+    external: ["node:*"],
+    sourcemap: true,
+    loader: { ".wgsl": "text" },
+    logLevel: "warning",
+  });
+  // A type that does not check fails the build, yet the JavaScript is there to be tried.
+  const tsc = ["node_modules/typescript/bin/tsc", "../../node_modules/typescript/bin/tsc"].find(existsSync);
+  const types = spawnSync(process.execPath, [tsc, "-p", "tsconfig.json", "--outDir", next], {
+    stdio: "inherit",
+  });
+  process.exitCode = types.status ?? 1;
+
+  // TypeScript's own DOM types lack WebGPU: a package whose types use it says where they come from.
+  if (manifest.dependencies?.["@webgpu/types"]) {
+    for (const door of doors) {
+      const file = join(next, door.types.replace("./dist/", ""));
+      writeFileSync(file, `/// <reference types="@webgpu/types" />\n${readFileSync(file, "utf8")}`);
+    }
+  }
+  copyFileSync("../../LICENSE", join(next, "LICENSE"));
+  if (existsSync("dist")) renameSync("dist", last);
+  renameSync(next, "dist");
+} finally {
+  rmSync(next, { recursive: true, force: true });
+  rmSync(last, { recursive: true, force: true });
+}
