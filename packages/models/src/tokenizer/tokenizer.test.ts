@@ -64,6 +64,26 @@ describe("ids and offsets against Python's tokenizers", () => {
   });
 });
 
+describe("tokenizers of other kinds, which the library handles by itself", () => {
+  const splitting = { pre_tokenizer: { type: "WhitespaceSplit" } };
+  const prepending = {
+    type: "Sequence",
+    normalizers: [
+      { type: "Prepend", prepend: "" },
+      { type: "Sequence", normalizers: [{ type: "Lowercase" }] },
+    ],
+  };
+  it.each([
+    ["BERT's normaliser", splitting],
+    ["a sequence of normalisers", { ...splitting, normalizer: prepending }],
+  ])("%s: same lower case, no offsets", (_, change) => {
+    const tokenizer = tiny({}, { tokenizerJson: { ...fixture.tokenizer, ...change } });
+    expect(tokenizer.encode("ΟΔΟΣ FILM")).toEqual([2, 13, 6, 3]);
+    expect(tokenizer.encode("")).toEqual([2, 3]);
+    expect(failure(() => tokenizer("film", { returnOffsetsMapping: true })).code).toBe("E_TOKENIZER_OFFSETS");
+  });
+});
+
 describe("calls", () => {
   const tokenizer = tiny();
 

@@ -194,7 +194,6 @@ export class PreTrainedTokenizer extends callable<TokenizerCall>() {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new TokenizerError("E_TOKENIZER_UNSUPPORTED", `tokenizer.json: ${reason}`, { cause });
     }
-    mendLowerCase(this.library.normalizer);
 
     const added = json.added_tokens ?? [];
     this.tokenIds = this.library.get_vocab();
@@ -208,7 +207,9 @@ export class PreTrainedTokenizer extends callable<TokenizerCall>() {
     for (const { content } of added)
       if (!base.has(content)) this.library.model?.tokens_to_ids.delete(content);
 
-    this.normalize = buildNormalizer(json.normalizer);
+    const normalize = buildNormalizer(json.normalizer);
+    this.normalize = normalize;
+    mendNormalizer(this.library.normalizer, normalize);
     this.preTokenize = isTraceable(json.model, json.pre_tokenizer)
       ? buildPreTokenizer(json.pre_tokenizer)
       : undefined;
@@ -674,12 +675,19 @@ function isTraceable(model: TypedNode, preTokenizer: TypedNode | null | undefine
   return model.type === "BPE" && JSON.stringify(preTokenizer ?? null).includes('"ByteLevel"');
 }
 
-/** The library lower-cases whole texts, so that a final Σ becomes ς. The reference looks at one character at a time. */
-function mendLowerCase(normalizer: Normalizer | null): void {
-  if (normalizer instanceof LowercaseNormalizer) {
-    Object.defineProperty(normalizer, "normalize", { value: lowerCase });
+/**
+ * Where the library does the work itself, it shall normalise as the reference does too. It lower-cases whole texts, so that a
+ * final Σ becomes ς; the reference looks at one character at a time.
+ */
+function mendNormalizer(normalizer: Normalizer | null, own: AlignedNormalizer | undefined): void {
+  const replace = (value: (text: string) => string) =>
+    Object.defineProperty(normalizer, "normalize", { value });
+  if (own !== undefined) {
+    if (normalizer !== null) replace((text) => own(align(text)).chars.join(""));
+  } else if (normalizer instanceof LowercaseNormalizer) {
+    replace(lowerCase);
   } else if (normalizer instanceof SequenceNormalizer) {
-    for (const part of normalizer.normalizers) mendLowerCase(part);
+    for (const part of normalizer.normalizers) mendNormalizer(part, undefined);
   }
 }
 
