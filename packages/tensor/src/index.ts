@@ -7,12 +7,24 @@ export type { MemoryReport } from "./device/pool.js";
 export { bytesPerElement, type Dtype, type TypedArray } from "./dtype.js";
 export * from "./errors.js";
 export * as init from "./nn/init.js";
+export {
+  type CrossEntropyOptions,
+  crossEntropy,
+  type NllLossOptions,
+  nllLoss,
+  type Reduction,
+} from "./ops/cross-entropy/index.js";
 export { dropout } from "./ops/dropout/index.js";
 export { addLayerNorm } from "./ops/add-layer-norm/index.js";
 export { where } from "./ops/elementwise/where.js";
 export { layerNorm } from "./ops/layer-norm/index.js";
 export { logSoftmax, softmax } from "./ops/softmax/index.js";
 export { type EmbeddingOptions, embedding } from "./ops/embedding/index.js";
+export {
+  type BinaryCrossEntropyOptions,
+  binaryCrossEntropyWithLogits,
+  mseLoss,
+} from "./ops/losses/index.js";
 export { bmm, linear, matmul } from "./ops/matmul/index.js";
 export type { SliceRange } from "./ops/views/index.js";
 export {

@@ -1,0 +1,10 @@
+// cross entropy backward, step 1 of 2: one row an invocation. Needs: nothing.
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = (w.x + w.y * n.x) * 64u + l;
+  if (row >= params.rows) { return; }
+  let label = label_of(row);
+  let kept = state[row];
+  let factor = row_scale(row);
+  for (var c = 0u; c < params.classes; c++) { dx[place(row, c)] = T(gradient(row, c, label, kept, factor)); }
+}

@@ -1,0 +1,10 @@
+// cross entropy backward, step 2 of 2: one row a workgroup of 64 invocations, for many classes. Needs: nothing.
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = w.x + w.y * n.x;
+  if (row >= params.rows) { return; }
+  let label = label_of(row);
+  let kept = state[row];
+  let factor = row_scale(row);
+  for (var c = l; c < params.classes; c += 64u) { dx[place(row, c)] = T(gradient(row, c, label, kept, factor)); }
+}
