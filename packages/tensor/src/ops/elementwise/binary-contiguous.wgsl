@@ -1,6 +1,6 @@
 // y = apply(a, b) for tensors without gaps, four elements an invocation. With REPEAT, b is repeated every `period` groups
 // (a bias row under a matrix).
-struct Params { groups: u32, a_offset: u32, b_offset: u32, period: u32, s: f32, t: f32 }
+struct Params { groups: u32, a_offset: u32, b_offset: u32, period: u32, s: u32, t: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4<A>>;
 @group(0) @binding(2) var<storage, read> b: array<vec4<B>>;
@@ -12,5 +12,5 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   if (i >= params.groups) { return; }
   var j = i;
   if (REPEAT) { j = i % params.period; }
-  y[i] = vec4<Y>(apply(C(a[i + params.a_offset]), C(b[j + params.b_offset]), params.s, params.t));
+  y[i] = vec4<Y>(apply(C(a[i + params.a_offset]), C(b[j + params.b_offset]), bitcast<S>(params.s), bitcast<S>(params.t)));
 }

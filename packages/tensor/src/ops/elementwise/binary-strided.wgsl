@@ -1,6 +1,6 @@
 // y = apply(a, b) where a and b are views with any strides (0 for a broadcast dimension); y is written without gaps.
 struct Params {
-  count: u32, rank: u32, s: f32, t: f32, a_offset: i32, b_offset: i32, p0: u32, p1: u32,
+  count: u32, rank: u32, s: u32, t: u32, a_offset: i32, b_offset: i32, p0: u32, p1: u32,
   shape: array<vec4<u32>, 2>, a_strides: array<vec4<i32>, 2>, b_strides: array<vec4<i32>, 2>,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -22,5 +22,5 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
     q += step * params.b_strides[(d - 1u) / 4u][(d - 1u) % 4u];
     rest /= size;
   }
-  y[i] = Y(apply(C(a[p]), C(b[q]), params.s, params.t));
+  y[i] = Y(apply(C(a[p]), C(b[q]), bitcast<S>(params.s), bitcast<S>(params.t)));
 }

@@ -1,7 +1,8 @@
 import { defineOp } from "../../autograd/define-op.js";
+import { isFloating } from "../../dtype.js";
 import type { Tensor } from "../../tensor.js";
 import { sumTo } from "../sum/index.js";
-import { launch } from "./launch.js";
+import { type Formula, launch } from "./launch.js";
 import {
   addNumber,
   divideNumber,
@@ -21,7 +22,10 @@ interface BinaryRow {
   readonly backward: readonly [BinaryGradient, BinaryGradient];
 }
 
-type BinaryGradient = { readonly ofGradient: string } | { readonly ofAll: string } | { readonly ofOther: string };
+type BinaryGradient =
+  | { readonly ofGradient: string }
+  | { readonly ofAll: string }
+  | { readonly ofOther: string };
 
 function binary(row: BinaryRow): (a: Tensor, b: Tensor) => Tensor {
   const linear = row.backward.every((g) => "ofGradient" in g);
@@ -65,7 +69,11 @@ const rows = {
   add: binary({ name: "add", forward: "a + b", backward: [{ ofGradient: "x" }, { ofGradient: "x" }] }),
   sub: binary({ name: "sub", forward: "a - b", backward: [{ ofGradient: "x" }, { ofGradient: "-x" }] }),
   mul: binary({ name: "mul", forward: "a * b", backward: [{ ofOther: "a * b" }, { ofOther: "a * b" }] }),
-  div: binary({ name: "div", forward: "a / b", backward: [{ ofOther: "a / b" }, { ofAll: "-c * a / (b * b)" }] }),
+  div: binary({
+    name: "div",
+    forward: "a / b",
+    backward: [{ ofOther: "a / b" }, { ofAll: "-c * a / (b * b)" }],
+  }),
   maximum: binary({
     name: "maximum",
     forward: "max(a, b)",
@@ -85,9 +93,17 @@ const rows = {
   pow: binary({
     name: "pow",
     forward: "pow(a, b)",
-    backward: [{ ofAll: "c * b * pow(a, b - C(1.0))" }, { ofAll: "select(c * pow(a, b) * log(a), C(0.0), a == C(0.0))" }],
+    backward: [
+      { ofAll: "c * b * pow(a, b - C(1.0))" },
+      { ofAll: "select(c * pow(a, b) * log(a), C(0.0), a == C(0.0))" },
+    ],
   }),
 };
+
+/** Both as f32 if neither is a float. */
+function asFloats(a: Tensor, b: Tensor): [Tensor, Tensor] {
+  return isFloating(a.dtype) || isFloating(b.dtype) ? [a, b] : [a.to("f32"), b.to("f32")];
+}
 
 /** Either operand may be a number; at least one is a tensor. */
 type Operand = Tensor | number;
@@ -108,10 +124,10 @@ export function mul(a: Tensor, b: Operand): Tensor {
   return typeof b === "number" ? mulNumber(a, b) : rows.mul(a, b);
 }
 
-/** a / b elementwise, broadcast; either may be a number. */
+/** a / b elementwise, broadcast; either may be a number. Integers are divided as f32. */
 export function div(a: Operand, b: Operand): Tensor {
   if (typeof a === "number") return divideNumber(b as Tensor, a);
-  return typeof b === "number" ? divNumber(a, b) : rows.div(a, b);
+  return typeof b === "number" ? divNumber(a, b) : rows.div(...asFloats(a, b));
 }
 
 /** Larger of two, broadcast; the gradient is shared where they are equal. */
@@ -126,30 +142,34 @@ export function minimum(a: Tensor, b: Operand): Tensor {
 
 /** a to the power b, broadcast. With a tensor exponent the base must not be negative. */
 export function pow(a: Tensor, b: Operand): Tensor {
-  return typeof b === "number" ? powNumber(a, b) : rows.pow(a, b);
+  return typeof b === "number" ? powNumber(a, b) : rows.pow(...asFloats(a, b));
 }
 
-function comparison(name: string, wgsl: string) {
+function comparison(name: string, operator: string) {
   const op = defineOp<{ other: number | null }>({
     name,
-    forward: (_ctx, [a, b], { other }) =>
-      other === null
-        ? launch({ name, wgsl, condition: true }, [a!, b!])
-        : launch({ name, wgsl: wgsl.replace("a", "x").replace("b", "C(s)"), condition: true, s: other }, [a!]),
+    forward(_ctx, [a, b], { other }) {
+      if (other === null) return launch({ name, wgsl: `a ${operator} b`, condition: true }, [a!, b!]);
+      const formula: Formula = { name, wgsl: `x ${operator} C(s)`, condition: true, s: other };
+      // A number that the integer type does not have is compared as f32.
+      const low = a!.dtype === "i32" ? -(2 ** 31) : 0;
+      const fits = Number.isInteger(other) && other >= low && other < low + 2 ** 32;
+      return launch(fits ? formula : { ...formula, compute: "f32" }, [a!]);
+    },
   });
   return (a: Tensor, b: Operand): Tensor =>
     typeof b === "number" ? op([a.detach()], { other: b }) : op([a.detach(), b.detach()], { other: null });
 }
 
 /** a == b as bool, broadcast. */
-export const eq = comparison("eq", "a == b");
+export const eq = comparison("eq", "==");
 /** a != b as bool, broadcast. */
-export const ne = comparison("ne", "a != b");
+export const ne = comparison("ne", "!=");
 /** a < b as bool, broadcast. */
-export const lt = comparison("lt", "a < b");
+export const lt = comparison("lt", "<");
 /** a <= b as bool, broadcast. */
-export const le = comparison("le", "a <= b");
+export const le = comparison("le", "<=");
 /** a > b as bool, broadcast. */
-export const gt = comparison("gt", "a > b");
+export const gt = comparison("gt", ">");
 /** a >= b as bool, broadcast. */
-export const ge = comparison("ge", "a >= b");
+export const ge = comparison("ge", ">=");

@@ -1,7 +1,14 @@
 import { eight, f32, gridFor, type Kernel, type ParamValue } from "../../device/kernel.js";
 import type { Dtype } from "../../dtype.js";
 import { isFloating } from "../../dtype.js";
-import { broadcastShapes, broadcastStrides, contiguousStrides, mergeDimensions, numel, type Shape } from "../../shape.js";
+import {
+  broadcastShapes,
+  broadcastStrides,
+  contiguousStrides,
+  mergeDimensions,
+  numel,
+  type Shape,
+} from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import binaryContiguous from "./binary-contiguous.wgsl";
 import binaryStrided from "./binary-strided.wgsl";
@@ -12,8 +19,8 @@ import unaryStrided from "./unary-strided.wgsl";
 
 /**
  * An elementwise computation in WGSL. The formula sees its operands as `x` (or `a`, `b`, `c`), already of the compute
- * type `C`, and the numbers `s` and `t`. `C` is `vec4<T>` where no operand has gaps and `T` elsewhere, so the formula must
- * hold for both: write `C(0.5)`, and `select` for a condition.
+ * type `C`, and the numbers `s` and `t` of its scalar type. `C` is `vec4<T>` where no operand has gaps and `T` elsewhere, so the
+ * formula must hold for both: write `C(0.5)`, `select` for a condition, and `&` in place of `&&`.
  */
 export interface Formula {
   /** Name of the kernel, such as `gelu` or `gelu.backward`. */
@@ -51,9 +58,10 @@ function head(formula: Formula, names: readonly string[], lanes: 1 | 4, compute:
   const type = lanes === 4 ? `vec4<${compute}>` : compute;
   const result = formula.condition ? (lanes === 4 ? "vec4<bool>" : "bool") : "C";
   const body = formula.wgsl.includes("return") ? formula.wgsl : `return ${formula.wgsl};`;
-  const numbers = names.length < 3 ? "s: f32, t: f32" : "s: f32";
+  const numbers = names.length < 3 ? "s: S, t: S" : "s: S";
   return [
     `// ${formula.name}`,
+    `alias S = ${compute};`,
     `alias C = ${type};`,
     ...(formula.erf ? [erf] : []),
     `fn apply(${names.map((name) => `${name}: C`).join(", ")}, ${numbers}) -> ${result} { ${body} }`,
@@ -85,8 +93,9 @@ export function launch(formula: Formula, operands: readonly Tensor[]): Tensor {
   const compute = computeType(operands, formula);
   const groups = Math.ceil(count / 4);
   const buffers = [...operands.map((o) => o.storage.buffer), y.storage.buffer];
-  const s = f32(formula.s ?? 0);
-  const t = f32(formula.t ?? 0);
+  const asCompute = (value: number): ParamValue => (compute === "f32" ? f32(value) : value);
+  const s = asCompute(formula.s ?? 0);
+  const t = asCompute(formula.t ?? 0);
   const full = (o: Tensor) => o.numel === count && isVec4Aligned(o);
 
   if (!b && full(a)) {
@@ -126,7 +135,10 @@ export function launch(formula: Formula, operands: readonly Tensor[]): Tensor {
     device.run(kernels.unaryStrided, { ...call, params, specialisation });
   } else if (!c) {
     const params: ParamValue[] = [count, rank, s, t, a.offset, b.offset, 0, 0, ...sizes, ...strides];
-    const specialisation = { types: { A: a.dtype, B: b.dtype, Y: dtype }, text: head(formula, ["a", "b"], 1, compute) };
+    const specialisation = {
+      types: { A: a.dtype, B: b.dtype, Y: dtype },
+      text: head(formula, ["a", "b"], 1, compute),
+    };
     device.run(kernels.binaryStrided, { ...call, params, specialisation });
   } else {
     const params: ParamValue[] = [count, rank, s, a.offset, b.offset, c.offset, 0, 0, ...sizes, ...strides];
@@ -136,4 +148,3 @@ export function launch(formula: Formula, operands: readonly Tensor[]): Tensor {
   }
   return y;
 }
-

@@ -1,6 +1,6 @@
 // y = apply(a, b, c) for three views with any strides; y is written without gaps.
 struct Params {
-  count: u32, rank: u32, s: f32, a_offset: i32, b_offset: i32, c_offset: i32, p0: u32, p1: u32,
+  count: u32, rank: u32, s: u32, a_offset: i32, b_offset: i32, c_offset: i32, p0: u32, p1: u32,
   shape: array<vec4<u32>, 2>, a_strides: array<vec4<i32>, 2>, b_strides: array<vec4<i32>, 2>, c_strides: array<vec4<i32>, 2>,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -22,5 +22,5 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
     at += i32(rest % size) * vec3<i32>(params.a_strides[k][m], params.b_strides[k][m], params.c_strides[k][m]);
     rest /= size;
   }
-  y[i] = Y(apply(C(a[at.x]), C(b[at.y]), C(c[at.z]), params.s));
+  y[i] = Y(apply(C(a[at.x]), C(b[at.y]), C(c[at.z]), bitcast<S>(params.s)));
 }

@@ -1,5 +1,5 @@
 // y = apply(x) where x is a view with any strides; y is written without gaps.
-struct Params { count: u32, rank: u32, s: f32, t: f32, offset: i32, p0: u32, p1: u32, p2: u32, shape: array<vec4<u32>, 2>, strides: array<vec4<i32>, 2> }
+struct Params { count: u32, rank: u32, s: u32, t: u32, offset: i32, p0: u32, p1: u32, p2: u32, shape: array<vec4<u32>, 2>, strides: array<vec4<i32>, 2> }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<X>;
 @group(0) @binding(2) var<storage, read_write> y: array<Y>;
@@ -15,5 +15,5 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
     at += i32(rest % size) * params.strides[(d - 1u) / 4u][(d - 1u) % 4u];
     rest /= size;
   }
-  y[i] = Y(apply(C(x[at]), params.s, params.t));
+  y[i] = Y(apply(C(x[at]), bitcast<S>(params.s), bitcast<S>(params.t)));
 }

@@ -1,5 +1,5 @@
 import { defineOp } from "../../autograd/define-op.js";
-import { expectDtype } from "../../dtype.js";
+import { expectDtype, isFloating } from "../../dtype.js";
 import type { Tensor } from "../../tensor.js";
 import { type Formula, launch } from "./launch.js";
 
@@ -13,6 +13,8 @@ interface UnaryRow {
   /** What backward needs: the input, or the output where that is enough. */
   readonly saves: "x" | "y";
   readonly erf?: boolean;
+  /** True if integers stay integers (unless the number beside them is a fraction); else they become f32 first, as in PyTorch. */
+  readonly integers?: boolean;
 }
 
 interface Numbers {
@@ -23,10 +25,13 @@ interface Numbers {
 function unary(row: UnaryRow): (x: Tensor, numbers?: Numbers) => Tensor {
   const op = defineOp<Numbers>({
     name: row.name,
-    forward(ctx, [x], numbers) {
-      expectDtype(row.name, "the input", x!.dtype, ["f32", "f16", "i32"]);
-      const y = launch({ name: row.name, wgsl: row.forward, erf: row.erf ?? false, ...numbers }, [x!]);
-      ctx.saveForBackward(row.saves === "x" ? x! : y);
+    forward(ctx, [given], numbers) {
+      expectDtype(row.name, "the input", given!.dtype, ["f32", "f16", "i32", "u32"]);
+      const whole = Number.isInteger(numbers.s ?? 0) && Number.isInteger(numbers.t ?? 0);
+      const stays = isFloating(given!.dtype) || (row.integers === true && whole);
+      const x = stays ? given! : given!.to("f32");
+      const y = launch({ name: row.name, wgsl: row.forward, erf: row.erf ?? false, ...numbers }, [x]);
+      ctx.saveForBackward(row.saves === "x" ? x : y);
       return y;
     },
     backward(ctx, [dy]) {
@@ -49,10 +54,17 @@ const TANH = `
   let e = exp(C(-2.0) * min(abs(x), C(20.0)));
   return select(sign(x) * (C(1.0) - e) / (C(1.0) + e), near, abs(x) < C(0.15));`;
 
-/** -x */
-export const neg = unary({ name: "neg", forward: "-x", backward: "-b", saves: "x" });
+const negOp = unary({ name: "neg", forward: "-x", backward: "-b", saves: "x", integers: true });
+/** -x; i32 for u32. */
+export const neg = (x: Tensor): Tensor => negOp(x.dtype === "u32" ? x.to("i32") : x);
 /** |x|; gradient 0 at 0. */
-export const abs = unary({ name: "abs", forward: "abs(x)", backward: "b * sign(a)", saves: "x" });
+export const abs = unary({
+  name: "abs",
+  forward: "abs(x)",
+  backward: "b * sign(a)",
+  saves: "x",
+  integers: true,
+});
 /** e^x */
 export const exp = unary({ name: "exp", forward: "exp(x)", backward: "a * b", saves: "y" });
 /** Natural logarithm. */
@@ -67,7 +79,13 @@ export const rsqrt = unary({
   saves: "y",
 });
 /** x² */
-export const square = unary({ name: "square", forward: "x * x", backward: "C(2.0) * a * b", saves: "x" });
+export const square = unary({
+  name: "square",
+  forward: "x * x",
+  backward: "C(2.0) * a * b",
+  saves: "x",
+  integers: true,
+});
 /** Hyperbolic tangent. */
 export const tanh = unary({ name: "tanh", forward: TANH, backward: "b * (C(1.0) - a * a)", saves: "y" });
 /** 1 / (1 + e^-x) */
@@ -83,6 +101,7 @@ export const relu = unary({
   forward: "max(x, C(0))",
   backward: "select(C(0.0), b, a > C(0.0))",
   saves: "y",
+  integers: true,
 });
 /** x sigmoid(x), also called swish. Source: Hendrycks & Gimpel 2016; Elfwing et al. 2017. */
 export const silu = unary({
@@ -126,23 +145,32 @@ export const quickGelu = unary({
   saves: "x",
 });
 
+/** What no value of the type lies outside of. */
+const range = {
+  f32: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+  u32: [0, 2 ** 32 - 1],
+} as const;
+
 const clampOp = unary({
   name: "clamp",
   forward: "clamp(x, C(s), C(t))",
-  backward: "select(C(0.0), b, a >= C(s) && a <= C(t))",
+  backward: "select(C(0.0), b, (a >= C(s)) & (a <= C(t)))",
   saves: "x",
+  integers: true,
 });
 
 /** Limits values to `[min, max]`; null leaves a side open. The gradient passes at the bounds, as in PyTorch. */
 export function clamp(x: Tensor, min: number | null, max: number | null): Tensor {
-  return clampOp(x, { s: min ?? -3.4028234e38, t: max ?? 3.4028234e38 });
+  const [low, high] = range[isFloating(x.dtype) ? "f32" : x.dtype === "u32" ? "u32" : "i32"];
+  return clampOp(x, { s: min ?? low, t: max ?? high });
 }
 
 /** Numbers on one side of an arithmetic operation: the rows of `x + s`, `s - x` and so on. */
 const withNumber = {
-  add: unary({ name: "add", forward: "x + C(s)", backward: "b", saves: "y" }),
-  subtractFrom: unary({ name: "sub", forward: "C(s) - x", backward: "-b", saves: "y" }),
-  mul: unary({ name: "mul", forward: "x * C(s)", backward: "b * C(s)", saves: "y" }),
+  add: unary({ name: "add", forward: "x + C(s)", backward: "b", saves: "y", integers: true }),
+  subtractFrom: unary({ name: "sub", forward: "C(s) - x", backward: "-b", saves: "y", integers: true }),
+  mul: unary({ name: "mul", forward: "x * C(s)", backward: "b * C(s)", saves: "y", integers: true }),
   div: unary({ name: "div", forward: "x / C(s)", backward: "b / C(s)", saves: "y" }),
   divide: unary({ name: "div", forward: "C(s) / x", backward: "-b * C(s) / (a * a)", saves: "x" }),
   maximum: unary({
@@ -150,12 +178,14 @@ const withNumber = {
     forward: "max(x, C(s))",
     backward: "select(select(C(0.0), C(0.5) * b, a == C(s)), b, a > C(s))",
     saves: "x",
+    integers: true,
   }),
   minimum: unary({
     name: "minimum",
     forward: "min(x, C(s))",
     backward: "select(select(C(0.0), C(0.5) * b, a == C(s)), b, a < C(s))",
     saves: "x",
+    integers: true,
   }),
 };
 

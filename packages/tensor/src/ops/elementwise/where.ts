@@ -13,7 +13,8 @@ const whereOp = defineOp<undefined>({
   },
   backward(ctx, [dy]) {
     const condition = ctx.savedTensors[0]!;
-    const pick = (wgsl: string) => launch({ name: "where.backward", wgsl, result: dy!.dtype }, [condition, dy!]);
+    const pick = (wgsl: string) =>
+      launch({ name: "where.backward", wgsl, result: dy!.dtype }, [condition, dy!]);
     return [
       null,
       ctx.needsInputGrad[1] ? sumTo(pick("select(C(0.0), b, a != C(0.0))"), ctx.inputShapes[1]!) : null,
@@ -36,7 +37,10 @@ const maskedFillOp = defineOp<{ value: number }>({
   },
   backward(ctx, [dy]) {
     const mask = ctx.savedTensors[0]!;
-    const kept = launch({ name: "masked_fill.backward", wgsl: "select(a, C(0.0), b != C(0.0))" }, [dy!, mask]);
+    const kept = launch({ name: "masked_fill.backward", wgsl: "select(a, C(0.0), b != C(0.0))" }, [
+      dy!,
+      mask,
+    ]);
     return [sumTo(kept, ctx.inputShapes[0]!), null];
   },
 });
