@@ -5,8 +5,62 @@ export { Device, type DeviceCounters, type DeviceOptions } from "./device/device
 export { eight, f32, gridFor, type Kernel, type ParamValue, type Specialisation } from "./device/kernel.js";
 export type { MemoryReport } from "./device/pool.js";
 export { bytesPerElement, type Dtype, type TypedArray } from "./dtype.js";
-export * from "./errors.js";
+export {
+  AutogradError,
+  DeviceError,
+  DisposedError,
+  DtypeError,
+  KernelError,
+  LimitError,
+  NonFiniteError,
+  ShapeError,
+  ValueError,
+  WgradError,
+} from "./errors.js";
+export {
+  bytesOf,
+  elementCount,
+  expectTensorBytes,
+  float32View,
+  fromFloat32,
+  fromInt32,
+  headerByteLength,
+  isSafetensorsDtype,
+  layoutSafetensors,
+  maxHeaderBytes,
+  parseByteSize,
+  parseSafetensorsHeader,
+  parseShardIndex,
+  planShards,
+  readSafetensors,
+  type SafetensorsDtype,
+  SafetensorsError,
+  type SafetensorsErrorCode,
+  type SafetensorsFile,
+  type SafetensorsHeader,
+  type SafetensorsLayout,
+  type SafetensorsSource,
+  type Shard,
+  type ShardIndex,
+  safetensorsDtypeSize,
+  safetensorsDtypes,
+  shardFileName,
+  shardIndexFileName,
+  type TensorInfo,
+  type TensorSpec,
+  type TensorView,
+  tensorInfo,
+  toFloat32,
+  toInt32,
+  writeSafetensors,
+} from "./io/index.js";
 export * as init from "./nn/init.js";
+export { Conv2d, type Conv2dOptions } from "./nn/conv2d.js";
+export { Dropout, Embedding, LayerNorm, Linear } from "./nn/layers.js";
+export { type LoadReport, Module, ModuleList, skipInit } from "./nn/module.js";
+export { Parameter } from "./nn/parameter.js";
+export { addLayerNorm } from "./ops/add-layer-norm/index.js";
+export { type AttentionOptions, scaledDotProductAttention } from "./ops/attention/index.js";
 export {
   type CrossEntropyOptions,
   crossEntropy,
@@ -15,18 +69,49 @@ export {
   type Reduction,
 } from "./ops/cross-entropy/index.js";
 export { dropout } from "./ops/dropout/index.js";
-export { addLayerNorm } from "./ops/add-layer-norm/index.js";
 export { where } from "./ops/elementwise/where.js";
-export { layerNorm } from "./ops/layer-norm/index.js";
-export { logSoftmax, softmax } from "./ops/softmax/index.js";
 export { type EmbeddingOptions, embedding } from "./ops/embedding/index.js";
+export { flip } from "./ops/flip/index.js";
+export { gather, indexSelect, scatterAdd } from "./ops/indexing/index.js";
+export { cat, split, stack } from "./ops/join/index.js";
+export { layerNorm } from "./ops/layer-norm/index.js";
 export {
   type BinaryCrossEntropyOptions,
   binaryCrossEntropyWithLogits,
   mseLoss,
 } from "./ops/losses/index.js";
 export { bmm, linear, matmul } from "./ops/matmul/index.js";
+export { pad } from "./ops/pad/index.js";
+export {
+  argmax,
+  argmin,
+  cumsum,
+  max,
+  min,
+  type NormalizeOptions,
+  type NormOptions,
+  norm,
+  normalize,
+  prod,
+  std,
+  type ValuesAndIndices,
+  type VarianceOptions,
+  variance,
+} from "./ops/reduce/index.js";
+export { logSoftmax, softmax } from "./ops/softmax/index.js";
+export { tril, triu } from "./ops/triangle/index.js";
 export type { SliceRange } from "./ops/views/index.js";
+export { Adafactor, type AdafactorOptions } from "./optim/adafactor.js";
+export { Adam, type AdamOptions, AdamW } from "./optim/adam.js";
+export { clipGradNorm_ } from "./optim/clip-grad-norm.js";
+export { Optimizer, type OptimizerState, type ParamGroup } from "./optim/optimizer.js";
+export {
+  getScheduler,
+  SCHEDULER_TYPES,
+  type ScheduleOptions,
+  type SchedulerType,
+} from "./optim/schedules.js";
+export { SGD, type SGDOptions } from "./optim/sgd.js";
 export {
   bernoulli,
   defaultGenerator,
@@ -43,3 +128,5 @@ export {
 } from "./random/index.js";
 export { broadcastShapes, formatShape, numel, type Shape } from "./shape.js";
 export { type NestedNumbers, Tensor, type TensorOptions } from "./tensor.js";
+export type { OpCase, OpIndex } from "./verify/format.js";
+export { type OpFailure, type OpFixtures, type OpReport, type VerifyOpsOptions, verifyOps } from "./verify/ops.js";

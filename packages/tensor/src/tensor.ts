@@ -8,8 +8,15 @@ import * as binary from "./ops/elementwise/binary.js";
 import * as unary from "./ops/elementwise/unary.js";
 import { maskedFill } from "./ops/elementwise/where.js";
 import { fill } from "./ops/fill/index.js";
+import { flip } from "./ops/flip/index.js";
+import * as indexing from "./ops/indexing/index.js";
+import { split } from "./ops/join/index.js";
+import { bmm, matmul } from "./ops/matmul/index.js";
+import { pad } from "./ops/pad/index.js";
+import * as reduce from "./ops/reduce/index.js";
 import { logSoftmax, softmax } from "./ops/softmax/index.js";
 import { mean, sum } from "./ops/sum/index.js";
+import { tril, triu } from "./ops/triangle/index.js";
 import * as views from "./ops/views/index.js";
 import { contiguousStrides, formatShape, isContiguous, numel, type Shape } from "./shape.js";
 import { Storage } from "./storage.js";
@@ -416,6 +423,17 @@ export class Tensor {
     return maskedFill(this, mask, value);
   }
 
+  // ---- products of matrices ----
+
+  /** Matrix product; leading dimensions are broadcast, 1-d operands are a row or a column. */
+  matmul(other: Tensor): Tensor {
+    return matmul(this, other);
+  }
+  /** `[B, M, K]` × `[B, K, N]` without broadcasting. */
+  bmm(other: Tensor): Tensor {
+    return bmm(this, other);
+  }
+
   // ---- reductions ----
 
   /** Sum over `dim` (a number, several, or null for all). */
@@ -425,6 +443,61 @@ export class Tensor {
   /** Mean over `dim`. */
   mean(dim: number | readonly number[] | null = null, keepdim = false): Tensor {
     return mean(this, dim, keepdim);
+  }
+  /** Largest of all elements, or along `dim` with its places (i32). See `max` in ops/reduce. */
+  max(): Tensor;
+  max(dim: number, keepdim?: boolean): reduce.ValuesAndIndices;
+  max(dim?: number, keepdim = false): Tensor | reduce.ValuesAndIndices {
+    return dim === undefined ? reduce.max(this) : reduce.max(this, dim, keepdim);
+  }
+  /** Smallest of all elements, or along `dim` with its places (i32). */
+  min(): Tensor;
+  min(dim: number, keepdim?: boolean): reduce.ValuesAndIndices;
+  min(dim?: number, keepdim = false): Tensor | reduce.ValuesAndIndices {
+    return dim === undefined ? reduce.min(this) : reduce.min(this, dim, keepdim);
+  }
+  /** Place (i32) of the largest element along `dim`, or among all for null; the first of equal ones. */
+  argmax(dim: number | null = null, keepdim = false): Tensor {
+    return reduce.argmax(this, dim, keepdim);
+  }
+  /** Place (i32) of the smallest element. */
+  argmin(dim: number | null = null, keepdim = false): Tensor {
+    return reduce.argmin(this, dim, keepdim);
+  }
+  /** Product over `dim`, or of all elements for null. */
+  prod(dim: number | null = null, keepdim = false): Tensor {
+    return reduce.prod(this, dim, keepdim);
+  }
+  /** Variance over `dim`; `correction` 1 by default. */
+  var(dim: number | readonly number[] | null = null, options: reduce.VarianceOptions = {}): Tensor {
+    return reduce.variance(this, dim, options);
+  }
+  /** Standard deviation over `dim`; `correction` 1 by default. */
+  std(dim: number | readonly number[] | null = null, options: reduce.VarianceOptions = {}): Tensor {
+    return reduce.std(this, dim, options);
+  }
+  /** Length of the vectors along `dim`. */
+  norm(dim: number | readonly number[] | null = null, options: reduce.NormOptions = {}): Tensor {
+    return reduce.norm(this, dim, options);
+  }
+  /** Running sums along `dim`. */
+  cumsum(dim: number): Tensor {
+    return reduce.cumsum(this, dim);
+  }
+
+  // ---- picking and placing by index ----
+
+  /** `y[i][j] = x[i][index[i][j]]` for `dim` 1. */
+  gather(dim: number, index: Tensor): Tensor {
+    return indexing.gather(this, dim, index);
+  }
+  /** A copy with `src` added at the places of `index` along `dim`. */
+  scatterAdd(dim: number, index: Tensor, src: Tensor): Tensor {
+    return indexing.scatterAdd(this, dim, index, src);
+  }
+  /** The entries of `dim` with the numbers in `index` (one dimension). */
+  indexSelect(dim: number, index: Tensor): Tensor {
+    return indexing.indexSelect(this, dim, index);
   }
 
   /** exp(x) / sum(exp(x)) along `dim`. */
@@ -473,6 +546,26 @@ export class Tensor {
   }
   diagonal(): Tensor {
     return views.diagonal(this);
+  }
+  /** Parts along `dim`, of one length or of a list of lengths: views. */
+  split(sizeOrSections: number | readonly number[], dim = 0): Tensor[] {
+    return split(this, sizeOrSections, dim);
+  }
+  /** Surrounded with `value`: pairs (before, after), the last dimension first; negative numbers crop. */
+  pad(pads: readonly number[], value = 0): Tensor {
+    return pad(this, pads, value);
+  }
+  /** Reversed along `dims`: a copy. */
+  flip(dims: number | readonly number[]): Tensor {
+    return flip(this, dims);
+  }
+  /** The last two dimensions on and under a diagonal, 0 elsewhere. */
+  tril(diagonal = 0): Tensor {
+    return tril(this, diagonal);
+  }
+  /** The last two dimensions on and above a diagonal, 0 elsewhere. */
+  triu(diagonal = 0): Tensor {
+    return triu(this, diagonal);
   }
 }
 

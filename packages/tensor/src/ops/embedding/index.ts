@@ -22,8 +22,8 @@ const embeddingOp = defineOp<{ paddingIdx: number | null }>({
   backward(ctx, [dy]) {
     const [rows, width] = ctx.inputShapes[0] as [number, number];
     const ids = ctx.savedTensors[0]!;
-    const dw = indexAdd(dy!.reshape([1, ids.numel, width]), ids, rows, ctx.attributes.paddingIdx);
-    return [dw.reshape([rows, width]), null];
+    const lines = dy!.reshape([1, ids.numel, width]);
+    return [indexAdd(lines, ids, rows, [rows, width], ctx.attributes.paddingIdx), null];
   },
 });
 

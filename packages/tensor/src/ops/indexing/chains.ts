@@ -1,4 +1,5 @@
 import { gridFor, type Kernel } from "../../device/kernel.js";
+import type { Shape } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import linkSource from "./chain-link.wgsl";
 import orderSource from "./chain-order.wgsl";
@@ -43,12 +44,19 @@ function chain(indices: Tensor, rows: number, skipped: number): Chains {
  * Indices outside `[0, rows)` and `skipped` add nothing.
  * @param dy `[outer, entries, inner]`, f32 or f16; sums run in f32
  * @param indices any shape with `entries` elements, i32 or u32
- * @returns `[outer, rows, inner]`
+ * @param shape of the result, with outer · rows · inner elements. Given here because a view of the result would share its
+ *   memory, and the tape copies a gradient that is not alone in its memory
  */
-export function indexAdd(dy: Tensor, indices: Tensor, rows: number, skipped: number | null = null): Tensor {
+export function indexAdd(
+  dy: Tensor,
+  indices: Tensor,
+  rows: number,
+  shape: Shape,
+  skipped: number | null = null,
+): Tensor {
   const [outer, entries, inner] = dy.shape as [number, number, number];
   const packed = dy.contiguous();
-  const dx = Tensor.empty(dy.device, [outer, rows, inner], dy.dtype);
+  const dx = Tensor.empty(dy.device, shape, dy.dtype);
   if (dx.numel === 0) return dx;
   const { heads, next } = chain(indices.contiguous(), rows, skipped ?? NOTHING);
   const lanes = inner % 4 === 0 && packed.offset % 4 === 0 ? 4 : 1;
