@@ -17,6 +17,11 @@ export class Storage {
     this.buffer = buffer;
   }
 
+  /** Handles that share this memory, saved ones included. */
+  get references(): number {
+    return this.#references;
+  }
+
   retain(): void {
     this.#references++;
   }

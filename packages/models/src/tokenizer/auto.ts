@@ -1,4 +1,5 @@
-import { PreTrainedTokenizer, type TextFileWriter, type TokenizerFiles } from "./tokenizer.js";
+import { PreTrainedTokenizer } from "./tokenizer.js";
+import type { TextFileWriter, TokenizerFiles } from "./types.js";
 
 /** Makes tokenizers from their files, anywhere. In Node, `AutoTokenizer` of `@wgrad/models/node` also opens folders. */
 export const AutoTokenizer = {

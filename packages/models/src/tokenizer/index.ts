@@ -2,16 +2,16 @@
 export { TokenizerError } from "../errors.js";
 export { AutoTokenizer } from "./auto.js";
 export type { TruncationStrategy } from "./post-process.js";
-export {
-  type BatchEncoding,
-  type DecodeOptions,
-  type Encoding,
-  type Offset,
-  type PadOptions,
-  PreTrainedTokenizer,
-  type TextFileWriter,
-  type TokenizeOptions,
-  type TokenizerCall,
-  type TokenizerFiles,
-} from "./tokenizer.js";
+export { PreTrainedTokenizer } from "./tokenizer.js";
+export type {
+  BatchEncoding,
+  DecodeOptions,
+  Encoding,
+  Offset,
+  PadOptions,
+  TextFileWriter,
+  TokenizeOptions,
+  TokenizerCall,
+  TokenizerFiles,
+} from "./types.js";
 export { runTokenizerCases, type TokenizerCaseFailure, type TokenizerGroupResult } from "./verify.js";

@@ -5,120 +5,28 @@
  * Here: normalising and splitting with positions (the library gives no offsets, and lower-cases a final Σ to ς where the
  * reference gives σ), added tokens, special tokens, truncation, pairs, padding, saving.
  */
-import {
-  Tokenizer as LibraryTokenizer,
-  LowercaseNormalizer,
-  type Normalizer,
-  SequenceNormalizer,
-} from "@huggingface/tokenizers";
+import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { TokenizerError } from "../errors.js";
-import { buildSplitter, type TokenSplitter } from "./added-tokens.js";
-import { type AlignedNormalizer, type AlignedText, align, buildNormalizer, lowerCase } from "./aligned.js";
 import { callable } from "./callable.js";
+import type { SpecialTokenJson, TokenizerConfigJson, TokenizerJson } from "./json.js";
+import { firstRow, padBatch } from "./padding.js";
+import { Pipeline } from "./pipeline.js";
+import { buildTemplate, type Template, type TruncationStrategy, truncate } from "./post-process.js";
 import type {
-  AddedTokenJson,
-  SpecialTokenJson,
-  TokenizerConfigJson,
-  TokenizerJson,
-  TypedNode,
-} from "./json.js";
-import {
-  buildTemplate,
-  type Piece,
-  type Template,
-  type TruncationStrategy,
-  truncate,
-} from "./post-process.js";
-import { type AlignedPreTokenizer, buildPreTokenizer } from "./pre-tokenize.js";
-
-/** The files of a tokenizer: their text, or what it parses to. Text is saved again exactly as it came. */
-export interface TokenizerFiles {
-  /** `tokenizer.json`. */
-  tokenizerJson: string | object;
-  /** `tokenizer_config.json`. */
-  tokenizerConfig?: string | object | undefined;
-  /** `special_tokens_map.json`. */
-  specialTokensMap?: string | object | undefined;
-}
-
-/** How `savePretrained` writes a text file. */
-export type TextFileWriter = (folder: string, name: string, text: string) => Promise<void>;
-
-/** Options of a call, named as in transformers. */
-export interface TokenizeOptions {
-  /** The second text of each pair: one for each text. */
-  textPair?: string | readonly string[] | undefined;
-  /** `true` or `"longest"`: to the longest of the batch. `"max_length"`: to `maxLength`. Default: no padding. */
-  padding?: boolean | "longest" | "max_length" | "do_not_pad";
-  /** `true` is `"longest_first"`. Default: none, or `"longest_first"` if `maxLength` is given without padding. */
-  truncation?: boolean | TruncationStrategy | "do_not_truncate";
-  /** Tokens, special ones included. Default: `modelMaxLength`. */
-  maxLength?: number | undefined;
-  /** Round lengths up to a multiple of this. */
-  padToMultipleOf?: number | undefined;
-  /** [CLS] and [SEP] and their like. Default true. */
-  addSpecialTokens?: boolean;
-  /** Give `tokenTypeIds`. Default: as the model's class has it (BERT yes, DistilBERT and CLIP no). */
-  returnTokenTypeIds?: boolean | undefined;
-  /** Give `offsetMapping`. Default false. */
-  returnOffsetsMapping?: boolean;
-  /** Give `specialTokensMask`. Default false. */
-  returnSpecialTokensMask?: boolean;
-  /** What offsets count. `"codepoint"` as Python does; `"utf16"` for `String.prototype.slice`. Default `"codepoint"`. */
-  offsetUnit?: "codepoint" | "utf16";
-}
-
-/** `[begin, end)` of a token in the original text; `[0, 0]` for special tokens and padding. */
-export type Offset = [begin: number, end: number];
-
-/** A sequence as the model takes it. All arrays have one length. */
-export interface Encoding {
-  inputIds: number[];
-  /** 1 for a token, 0 for padding. */
-  attentionMask: number[];
-  /** 0 for the first text, 1 for the second. */
-  tokenTypeIds?: number[];
-  offsetMapping?: Offset[];
-  /** 1 for special tokens and padding. */
-  specialTokensMask?: number[];
-}
-
-/** A batch: row i belongs to text i. Rows have one length only if padding was asked for. */
-export interface BatchEncoding {
-  inputIds: number[][];
-  attentionMask: number[][];
-  tokenTypeIds?: number[][];
-  offsetMapping?: Offset[][];
-  specialTokensMask?: number[][];
-}
-
-/** Options of `pad`. */
-export type PadOptions = Pick<TokenizeOptions, "padding" | "maxLength" | "padToMultipleOf">;
-
-/** Options of `decode`. */
-export interface DecodeOptions {
-  /** Leave out [CLS], [PAD] and their like. Default false. */
-  skipSpecialTokens?: boolean;
-  /** Join punctuation to the word before it. Default: `clean_up_tokenization_spaces` of the configuration, else false. */
-  cleanUpTokenizationSpaces?: boolean | undefined;
-}
-
-/** Call of a tokenizer: one text gives an `Encoding`, a list of texts a `BatchEncoding`. */
-export interface TokenizerCall {
-  (text: string, options?: TokenizeOptions): Encoding;
-  (texts: readonly string[], options?: TokenizeOptions): BatchEncoding;
-}
+  BatchEncoding,
+  DecodeOptions,
+  Encoding,
+  Offset,
+  PadOptions,
+  TextFileWriter,
+  TokenizeOptions,
+  TokenizerCall,
+  TokenizerFiles,
+} from "./types.js";
 
 // Classes whose models take no token types (`model_input_names` in transformers).
 const withoutTokenTypes =
   /^(DistilBert|CLIP|Roberta|XLMRoberta|GPT2|Bart|T5|Llama|Whisper|Qwen2|MPNet|Camembert)Tokenizer/;
-
-interface Word {
-  ids: readonly number[];
-  tokens: readonly string[];
-  /** Characters that each token covers; undefined where that cannot be told, and the token stands for the whole word. */
-  lengths: readonly number[] | undefined;
-}
 
 /**
  * A tokenizer made from the files of a model. Made by `AutoTokenizer`.
@@ -148,11 +56,7 @@ export class PreTrainedTokenizer extends callable<TokenizerCall>() {
   private readonly specialIds: Set<number>;
   private readonly baseVocabSize: number;
   private readonly template: Template;
-  private readonly normalize: AlignedNormalizer | undefined;
-  private readonly preTokenize: AlignedPreTokenizer | undefined;
-  private readonly splitRaw: TokenSplitter;
-  private readonly splitNormalized: TokenSplitter;
-  private readonly words = new Map<string, Word>();
+  private readonly pipeline: Pipeline;
 
   /** @param writeText How to write files; without it `savePretrained` says to use `toFiles`. */
   constructor(
@@ -207,20 +111,7 @@ export class PreTrainedTokenizer extends callable<TokenizerCall>() {
     for (const { content } of added)
       if (!base.has(content)) this.library.model?.tokens_to_ids.delete(content);
 
-    const normalize = buildNormalizer(json.normalizer);
-    this.normalize = normalize;
-    mendNormalizer(this.library.normalizer, normalize);
-    this.preTokenize = isTraceable(json.model, json.pre_tokenizer)
-      ? buildPreTokenizer(json.pre_tokenizer)
-      : undefined;
-    const isNormalized = (token: AddedTokenJson) => token.normalized ?? !token.special;
-    this.splitRaw = buildSplitter(
-      added.filter((t) => !isNormalized(t)).map((token) => ({ token, written: token.content })),
-    );
-    const normalized = (content: string) => this.normalize?.(align(content)).chars.join("") ?? content;
-    this.splitNormalized = buildSplitter(
-      added.filter(isNormalized).map((token) => ({ token, written: normalized(token.content) })),
-    );
+    this.pipeline = new Pipeline(json, this.library);
 
     this.specialTokens = new Map();
     for (const name of ["bos", "eos", "unk", "sep", "pad", "cls", "mask"]) {
@@ -370,33 +261,7 @@ export class PreTrainedTokenizer extends callable<TokenizerCall>() {
    * @throws TokenizerError `E_TOKENIZER_PADDING` without a pad token.
    */
   pad(input: BatchEncoding | readonly Encoding[], options: PadOptions = {}): BatchEncoding {
-    const batch = isRows(input) ? fromRows(input) : input;
-    const { padding = true, padToMultipleOf } = options;
-    if (padding === false || padding === "do_not_pad") return batch;
-    const maxLength = options.maxLength ?? this.modelMaxLength;
-    const longest = batch.inputIds.reduce((most, row) => Math.max(most, row.length), 0);
-    let length = padding === "max_length" && Number.isFinite(maxLength) ? maxLength : longest;
-    if (padToMultipleOf) length = Math.ceil(length / padToMultipleOf) * padToMultipleOf;
-    const padId = this.padTokenId;
-    if (padId === undefined) {
-      throw new TokenizerError(
-        "E_TOKENIZER_PADDING",
-        `padding was asked for, but this tokenizer has no pad token. Name one as "pad_token" in tokenizer_config.json.`,
-      );
-    }
-    const fill = <T>(rows: readonly T[][], value: () => T): T[][] =>
-      rows.map((row) => {
-        const missing = Array.from({ length: Math.max(0, length - row.length) }, value);
-        return this.paddingSide === "left" ? [...missing, ...row] : [...row, ...missing];
-      });
-    const padded: BatchEncoding = {
-      inputIds: fill(batch.inputIds, () => padId),
-      attentionMask: fill(batch.attentionMask, () => 0),
-    };
-    if (batch.tokenTypeIds) padded.tokenTypeIds = fill(batch.tokenTypeIds, () => 0);
-    if (batch.offsetMapping) padded.offsetMapping = fill<Offset>(batch.offsetMapping, () => [0, 0]);
-    if (batch.specialTokensMask) padded.specialTokensMask = fill(batch.specialTokensMask, () => 1);
-    return padded;
+    return padBatch(input, options, this);
   }
 
   /** Ids to text. Ids outside the vocabulary are left out, as the reference does. */
@@ -543,8 +408,8 @@ export class PreTrainedTokenizer extends callable<TokenizerCall>() {
   ): Encoding {
     const withSpecial = options.addSpecialTokens ?? true;
     const needOffsets = options.returnOffsetsMapping === true;
-    let a = this.encodeText(text, needOffsets);
-    let b = pair === undefined ? undefined : this.encodeText(pair, needOffsets);
+    let a = this.pipeline.encode(text, needOffsets);
+    let b = pair === undefined ? undefined : this.pipeline.encode(pair, needOffsets);
     if (strategy !== undefined) {
       const special = withSpecial ? this.numSpecialTokensToAdd(b !== undefined) : 0;
       if (maxLength < special) {
@@ -581,114 +446,6 @@ export class PreTrainedTokenizer extends callable<TokenizerCall>() {
     }
     return { inputIds, attentionMask: inputIds.map(() => 1), tokenTypeIds, offsetMapping, specialTokensMask };
   }
-
-  /** One text to ids, without special tokens of the template. */
-  private encodeText(text: string, needOffsets: boolean): Piece {
-    const { normalize, preTokenize } = this;
-    if (normalize === undefined || preTokenize === undefined) {
-      if (needOffsets) {
-        throw new TokenizerError(
-          "E_TOKENIZER_OFFSETS",
-          `offsets are given for BERT's WordPiece and byte-level BPE only, not for this tokenizer (${this.tokenizerClass ?? "of unknown class"}).`,
-        );
-      }
-      const encoding =
-        text === "" ? { ids: [], tokens: [] } : this.library.encode(text, { add_special_tokens: false });
-      return { ids: [...encoding.ids], tokens: [...encoding.tokens], offsets: undefined };
-    }
-    const piece: Piece = { ids: [], tokens: [], offsets: [] };
-    for (const raw of this.splitRaw(align(text))) {
-      const sections = raw.token === undefined ? this.splitNormalized(normalize(raw.text)) : [raw];
-      for (const section of sections) {
-        if (section.token !== undefined) {
-          addToken(
-            piece,
-            section.token.id,
-            section.token.content,
-            section.text,
-            0,
-            section.text.chars.length,
-          );
-          continue;
-        }
-        for (const word of preTokenize(section.text)) this.addWord(piece, word);
-      }
-    }
-    return piece;
-  }
-
-  private addWord(piece: Piece, word: AlignedText): void {
-    const { ids, tokens, lengths } = this.lookUp(word.chars.join(""), word.chars.length);
-    let at = 0;
-    for (const [i, id] of ids.entries()) {
-      const length = lengths?.[i] ?? word.chars.length;
-      addToken(piece, id, tokens[i]!, word, lengths === undefined ? 0 : at, length);
-      at += length;
-    }
-  }
-
-  /** Tokens of a word, from the library's model, remembered. */
-  private lookUp(text: string, charCount: number): Word {
-    const seen = this.words.get(text);
-    if (seen !== undefined) return seen;
-    const { model } = this.library;
-    if (model === null) throw new TokenizerError("E_TOKENIZER_FILE", "tokenizer.json: it has no model.");
-    const tokens = model([text]);
-    const unknown = model.unk_token_id;
-    const ids = tokens.map((token) => model.tokens_to_ids.get(token) ?? unknown ?? 0);
-    const prefix = String(
-      (model.config as { continuing_subword_prefix?: unknown }).continuing_subword_prefix ?? "",
-    );
-    const suffix = model.end_of_word_suffix ?? "";
-    const counts = tokens.map((token, i) => {
-      let body = token;
-      if (i > 0 && prefix !== "" && body.startsWith(prefix)) body = body.slice(prefix.length);
-      if (i === tokens.length - 1 && suffix !== "" && body.endsWith(suffix))
-        body = body.slice(0, -suffix.length);
-      return [...body].length;
-    });
-    const isWhole =
-      counts.reduce((sum, count) => sum + count, 0) === charCount && !ids.includes(unknown ?? -1);
-    const word = { ids, tokens, lengths: isWhole ? counts : undefined };
-    if (this.words.size >= 50_000) this.words.clear();
-    this.words.set(text, word);
-    return word;
-  }
-}
-
-function addToken(
-  piece: Piece,
-  id: number,
-  token: string,
-  text: AlignedText,
-  start: number,
-  length: number,
-): void {
-  piece.ids.push(id);
-  piece.tokens.push(token);
-  piece.offsets?.push([text.begin[start] ?? 0, text.end[start + length - 1] ?? 0]);
-}
-
-/** Whether a token's characters can be told from its spelling: WordPiece does, BPE where it works on bytes. */
-function isTraceable(model: TypedNode, preTokenizer: TypedNode | null | undefined): boolean {
-  if (model.type === "WordPiece" || model.type === undefined) return true;
-  return model.type === "BPE" && JSON.stringify(preTokenizer ?? null).includes('"ByteLevel"');
-}
-
-/**
- * Where the library does the work itself, it shall normalise as the reference does too. It lower-cases whole texts, so that a
- * final Σ becomes ς; the reference looks at one character at a time.
- */
-function mendNormalizer(normalizer: Normalizer | null, own: AlignedNormalizer | undefined): void {
-  const replace = (value: (text: string) => string) =>
-    Object.defineProperty(normalizer, "normalize", { value });
-  if (own !== undefined) {
-    if (normalizer !== null) replace((text) => own(align(text)).chars.join(""));
-  } else if (normalizer instanceof LowercaseNormalizer) {
-    replace(lowerCase);
-  } else if (normalizer instanceof SequenceNormalizer) {
-    for (const part of normalizer.normalizers) mendNormalizer(part, undefined);
-  }
 }
 
 function parse<T>(file: string | object, name: string): T {
@@ -715,28 +472,4 @@ function inUtf16(offsets: readonly Offset[], text: string): Offset[] {
   const units = [0];
   for (const char of text) units.push(units.at(-1)! + char.length);
   return offsets.map(([begin, end]) => [units[begin]!, units[end]!]);
-}
-
-function isRows(input: BatchEncoding | readonly Encoding[]): input is readonly Encoding[] {
-  return Array.isArray(input);
-}
-
-function fromRows(rows: readonly Encoding[]): BatchEncoding {
-  const batch: BatchEncoding = {
-    inputIds: rows.map((row) => row.inputIds),
-    attentionMask: rows.map((row) => row.attentionMask ?? row.inputIds.map(() => 1)),
-  };
-  if (rows[0]?.tokenTypeIds)
-    batch.tokenTypeIds = rows.map((row) => row.tokenTypeIds ?? row.inputIds.map(() => 0));
-  if (rows[0]?.offsetMapping) batch.offsetMapping = rows.map((row) => row.offsetMapping ?? []);
-  if (rows[0]?.specialTokensMask) batch.specialTokensMask = rows.map((row) => row.specialTokensMask ?? []);
-  return batch;
-}
-
-function firstRow(batch: BatchEncoding): Encoding {
-  const row: Encoding = { inputIds: batch.inputIds[0]!, attentionMask: batch.attentionMask[0]! };
-  if (batch.tokenTypeIds) row.tokenTypeIds = batch.tokenTypeIds[0]!;
-  if (batch.offsetMapping) row.offsetMapping = batch.offsetMapping[0]!;
-  if (batch.specialTokensMask) row.specialTokensMask = batch.specialTokensMask[0]!;
-  return row;
 }

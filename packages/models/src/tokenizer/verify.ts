@@ -1,5 +1,6 @@
 /** Runs reference cases against a tokenizer. Pure: no files, no printing. Format: `fixtures/tokenizer` in its README. */
-import type { BatchEncoding, PreTrainedTokenizer, TokenizeOptions } from "./tokenizer.js";
+import type { PreTrainedTokenizer } from "./tokenizer.js";
+import type { BatchEncoding, TokenizeOptions } from "./types.js";
 
 /** What differed in one case. */
 export interface TokenizerCaseFailure {

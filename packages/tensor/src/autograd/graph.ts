@@ -180,7 +180,9 @@ function accumulate(leaf: Tensor, gradient: Tensor): void {
   }
   const hooked = applyHooks(leaf.hooks, gradient);
   const before = leaf.grad;
-  const next = noGrad(() => (before ? before.add(hooked) : hooked.contiguous().alias()));
+  // A gradient is changed in place (clipping), so it must be alone in its memory: not a view, nor also the gradient of b in a + b.
+  const alone = hooked.isContiguous && hooked.offset === 0 && hooked.storage.references === 1;
+  const next = noGrad(() => (before ? before.add(hooked) : alone ? hooked.alias() : hooked.clone()));
   untrack(next);
   before?.dispose();
   leaf.grad = next;

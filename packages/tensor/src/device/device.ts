@@ -83,6 +83,7 @@ export class Device {
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #submission = 1;
+  #unfinished: Promise<undefined>[] = [];
   #failure: WgradError | null = null;
   #closed = false;
   readonly #onClose: () => void;
@@ -277,6 +278,19 @@ export class Device {
     await this.#wait(this.gpu.queue.onSubmittedWorkDone());
     // Errors of a submission arrive as events, which the next turn of the loop delivers.
     await new Promise((resolve) => setTimeout(resolve, 0));
+    this.check();
+  }
+
+  /**
+   * Submits what is recorded and waits until at most `inFlight` submissions are not yet done, so that a loop that reads nothing
+   * back does not run ahead of the GPU without bound.
+   */
+  async pace(inFlight = 2): Promise<void> {
+    if (this.#encoder) {
+      this.submit();
+      this.#unfinished.push(this.#wait(this.gpu.queue.onSubmittedWorkDone()));
+    }
+    while (this.#unfinished.length > inFlight) await this.#unfinished.shift();
     this.check();
   }
 

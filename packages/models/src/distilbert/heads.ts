@@ -1,0 +1,129 @@
+import {
+  binaryCrossEntropyWithLogits,
+  crossEntropy,
+  type Device,
+  Dropout,
+  LayerNorm,
+  Linear,
+  type Module,
+  mseLoss,
+  type Parameter,
+  scope,
+  type Tensor,
+} from "@wgrad/tensor";
+import type { DistilBertConfig } from "./config.js";
+import { type BaseModelOutput, type DistilBertInput, DistilBertModel, DistilBertPreTrainedModel } from "./model.js";
+
+/** Output of a model with a head. */
+export interface HeadOutput extends Omit<BaseModelOutput, "lastHiddenState"> {
+  /** 0-d; present if labels were given. */
+  loss?: Tensor;
+  logits: Tensor;
+}
+
+/** Input of a model with a head. */
+export interface HeadInput extends DistilBertInput {
+  /** Classification: [B] i32, or [B, labels] f32 for several labels at once, or [B] f32 for regression. Masked LM: [B, T] i32, -100 ignored. */
+  labels?: Tensor | null;
+}
+
+/** Hidden states and attentions of an encoder's output, where they were asked for. */
+function extras({ hiddenStates, attentions }: BaseModelOutput): Pick<BaseModelOutput, "hiddenStates" | "attentions"> {
+  return { ...(hiddenStates ? { hiddenStates } : {}), ...(attentions ? { attentions } : {}) };
+}
+
+/**
+ * DistilBERT with a classifier on the [CLS] position. Source: `transformers.DistilBertForSequenceClassification`.
+ * DistilBERT-base with two labels has 66,955,010 parameters.
+ */
+export class DistilBertForSequenceClassification extends DistilBertPreTrainedModel {
+  distilbert: DistilBertModel;
+  /** [dim, dim], before the ReLU */
+  pre_classifier: Linear;
+  classifier: Linear;
+  dropout: Dropout;
+
+  constructor(device: Device, config: DistilBertConfig) {
+    super(device, config);
+    this.distilbert = new DistilBertModel(device, config);
+    this.pre_classifier = new Linear(device, config.dim, config.dim);
+    this.classifier = new Linear(device, config.dim, config.numLabels);
+    this.dropout = new Dropout(config.seqClassifDropout);
+  }
+
+  /** @returns logits [B, labels] and, with labels, the loss: mean cross entropy (classes), BCE (several labels) or MSE (regression) */
+  forward(input: HeadInput): HeadOutput {
+    return scope(() => {
+      const encoded = this.distilbert.forward(input);
+      const pooled = this.pre_classifier.forward(encoded.lastHiddenState.select(1, 0)).relu();
+      const logits = this.classifier.forward(this.dropout.forward(pooled));
+      const { labels } = input;
+      return { ...(labels ? { loss: this.#loss(logits, labels) } : {}), logits, ...extras(encoded) };
+    });
+  }
+
+  #loss(logits: Tensor, labels: Tensor): Tensor {
+    const kind =
+      this.config.problemType ??
+      (this.config.numLabels === 1
+        ? "regression"
+        : labels.dtype === "f32"
+          ? "multi_label_classification"
+          : "single_label_classification");
+    if (kind === "regression") return mseLoss(logits.reshape(labels.shape), labels);
+    if (kind === "multi_label_classification") return binaryCrossEntropyWithLogits(logits, labels);
+    return crossEntropy(logits, labels);
+  }
+
+  protected override get baseModel(): Module {
+    return this.distilbert;
+  }
+}
+
+/** The output projection of the masked language model: its weight is the word embeddings' when they are tied. */
+class VocabProjector extends Linear {
+  tie(weight: Parameter): void {
+    this.weight.dispose();
+    this.weight = weight;
+  }
+}
+
+/** DistilBERT with a masked-language-model head. Source: `transformers.DistilBertForMaskedLM`. */
+export class DistilBertForMaskedLM extends DistilBertPreTrainedModel {
+  distilbert: DistilBertModel;
+  vocab_transform: Linear;
+  vocab_layer_norm: LayerNorm;
+  vocab_projector: VocabProjector;
+
+  constructor(device: Device, config: DistilBertConfig) {
+    super(device, config);
+    this.distilbert = new DistilBertModel(device, config);
+    this.vocab_transform = new Linear(device, config.dim, config.dim);
+    this.vocab_layer_norm = new LayerNorm(device, config.dim, { eps: 1e-12 });
+    this.vocab_projector = new VocabProjector(device, config.dim, config.vocabSize);
+    if (config.tieWordEmbeddings) this.vocab_projector.tie(this.distilbert.embeddings.word_embeddings.weight);
+  }
+
+  /** @returns logits [B, T, vocabulary] and, with labels, the mean cross entropy over labels that are not -100 */
+  forward(input: HeadInput): HeadOutput {
+    return scope(() => {
+      const encoded = this.distilbert.forward(input);
+      const transformed = this.vocab_transform.forward(encoded.lastHiddenState);
+      const activated = this.config.activation === "gelu" ? transformed.gelu() : transformed.relu();
+      const logits = this.vocab_projector.forward(this.vocab_layer_norm.forward(activated));
+      const { labels } = input;
+      const vocabulary = this.config.vocabSize;
+      const loss = labels ? { loss: crossEntropy(logits.reshape([-1, vocabulary]), labels.reshape([-1])) } : {};
+      return { ...loss, logits, ...extras(encoded) };
+    });
+  }
+
+  /** Tied weights are stored once, under the embeddings' name. */
+  override tiedKeys(): readonly string[] {
+    return this.config.tieWordEmbeddings ? ["vocab_projector.weight"] : [];
+  }
+
+  protected override get baseModel(): Module {
+    return this.distilbert;
+  }
+}

@@ -1,0 +1,63 @@
+/** What `computeMetrics` gets: the logits of all examples and their labels. */
+export interface EvalPrediction {
+  /** [numExamples, numLabels], row-major. */
+  predictions: Float32Array;
+  /** [numExamples] class ids. */
+  labelIds: Int32Array;
+  numLabels: number;
+}
+
+/** Figures of one class, as in scikit-learn's `classification_report`. */
+export interface ClassMetrics {
+  precision: number;
+  recall: number;
+  f1: number;
+  support: number;
+}
+
+/** Class with the largest logit of each row; the first of equal ones. */
+export function argmaxRows(predictions: Float32Array, numLabels: number): Int32Array {
+  const out = new Int32Array(predictions.length / numLabels);
+  for (let i = 0; i < out.length; i++) {
+    let best = 0;
+    for (let j = 1; j < numLabels; j++) {
+      if (predictions[i * numLabels + j]! > predictions[i * numLabels + best]!) best = j;
+    }
+    out[i] = best;
+  }
+  return out;
+}
+
+/** counts[truth][predicted] */
+export function confusionMatrix(truth: Int32Array, predicted: Int32Array, numLabels: number): number[][] {
+  const counts = Array.from({ length: numLabels }, () => new Array<number>(numLabels).fill(0));
+  truth.forEach((t, i) => {
+    counts[t]![predicted[i]!]!++;
+  });
+  return counts;
+}
+
+/** Precision, recall and F1 of each class; 0 where a denominator is 0, as scikit-learn's `zero_division=0`. */
+export function perClassMetrics(confusion: readonly (readonly number[])[]): ClassMetrics[] {
+  const ratio = (a: number, b: number) => (b === 0 ? 0 : a / b);
+  return confusion.map((row, c) => {
+    const hits = row[c]!;
+    const support = row.reduce((a, b) => a + b, 0);
+    const claimed = confusion.reduce((sum, other) => sum + other[c]!, 0);
+    const precision = ratio(hits, claimed);
+    const recall = ratio(hits, support);
+    return { precision, recall, f1: ratio(2 * precision * recall, precision + recall), support };
+  });
+}
+
+/** Accuracy and the averages of precision, recall and F1 weighted by class size, as scikit-learn's `average="weighted"`. */
+export function classificationMetrics(prediction: EvalPrediction): Record<string, number> {
+  const { predictions, labelIds, numLabels } = prediction;
+  const predicted = argmaxRows(predictions, numLabels);
+  const classes = perClassMetrics(confusionMatrix(labelIds, predicted, numLabels));
+  const total = labelIds.length;
+  const weighted = (key: "precision" | "recall" | "f1") =>
+    classes.reduce((sum, c) => sum + c[key] * c.support, 0) / total;
+  const hits = predicted.reduce((sum, p, i) => sum + (p === labelIds[i] ? 1 : 0), 0);
+  return { accuracy: hits / total, f1: weighted("f1"), precision: weighted("precision"), recall: weighted("recall") };
+}

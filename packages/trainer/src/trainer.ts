@@ -1,0 +1,513 @@
+import { DataLoader, type Dataset, RandomSampler } from "@wgrad/datasets";
+import { type HeadOutput, PreTrainedModel } from "@wgrad/models";
+import {
+  AdamW,
+  clipGradNorm_,
+  defaultGenerator,
+  type Device,
+  getScheduler,
+  LayerNorm,
+  manualSeed,
+  NonFiniteError,
+  noGrad,
+  type Parameter,
+  scope,
+  Tensor,
+} from "@wgrad/tensor";
+import {
+  type CallbackContext,
+  type CallbackEvent,
+  DefaultFlowCallback,
+  type LogEntry,
+  type TrainerCallback,
+  type TrainerControl,
+  type TrainerState,
+} from "./callbacks.js";
+import { latestCheckpoint, loadCheckpoint, pruneCheckpoints, saveCheckpoint, saveModel } from "./checkpoint.js";
+import type { CollatedBatch, DataCollator, Example } from "./data-collator.js";
+import { TrainerError } from "./errors.js";
+import type { EvalPrediction } from "./metrics.js";
+import { type TrainingArguments, trainingArguments } from "./training-arguments.js";
+
+/** A model that the trainer can train: gives a loss where labels are given. */
+export interface TrainableModel extends PreTrainedModel {
+  forward(input: { inputIds: Tensor; attentionMask?: Tensor | null; labels?: Tensor | null }): HeadOutput;
+}
+
+/** A tokenizer as the trainer uses it: saved beside the model. */
+export interface ProcessingClass {
+  savePretrained(folder: string): Promise<unknown>;
+}
+
+/** What a `Trainer` is made of. */
+export interface TrainerOptions {
+  model: TrainableModel;
+  args?: Partial<TrainingArguments>;
+  /** Tokenized examples: columns `inputIds`, `attentionMask` and `label`. */
+  trainDataset?: Dataset<Example>;
+  evalDataset?: Dataset<Example>;
+  dataCollator: DataCollator;
+  processingClass?: ProcessingClass;
+  computeMetrics?: (prediction: EvalPrediction) => Record<string, number>;
+  callbacks?: readonly TrainerCallback[];
+}
+
+/** Result of `train`. */
+export interface TrainOutput {
+  globalStep: number;
+  /** Mean loss over all steps. */
+  trainingLoss: number;
+  metrics: Record<string, number>;
+  /** True if a stop was asked for before the end; a checkpoint was written then. */
+  interrupted: boolean;
+}
+
+/** Result of `predict`. */
+export interface PredictionOutput {
+  /** [numExamples, numLabels], in the order of the data set. */
+  predictions: Float32Array;
+  labelIds: Int32Array | null;
+  numLabels: number;
+  metrics: Record<string, number>;
+}
+
+/** A batch on the device. */
+interface DeviceBatch {
+  inputIds: Tensor;
+  attentionMask: Tensor;
+  labels: Tensor | null;
+}
+
+/**
+ * Trains and evaluates a model, as `transformers.Trainer`: AdamW without decay on biases and LayerNorm, a schedule with
+ * warm-up, clipping, accumulation, callbacks, checkpoints. A step is one submission to the GPU, and nothing is read back but
+ * what is logged.
+ */
+export class Trainer {
+  readonly model: TrainableModel;
+  readonly args: Readonly<TrainingArguments>;
+  readonly state: TrainerState;
+  readonly control: TrainerControl;
+  /** Made by `createOptimizer` when training begins. */
+  optimizer: AdamW | null = null;
+  readonly #options: TrainerOptions;
+  readonly #callbacks: TrainerCallback[];
+  #stopRequested = false;
+
+  /** @throws TrainerError for arguments that are unknown or out of range */
+  constructor(options: TrainerOptions) {
+    this.#options = options;
+    this.model = options.model;
+    this.args = trainingArguments(options.args);
+    this.state = {
+      epoch: 0,
+      globalStep: 0,
+      maxSteps: 0,
+      numTrainEpochs: 0,
+      logHistory: [],
+      bestMetric: null,
+      bestGlobalStep: null,
+      bestModelCheckpoint: null,
+      numInputTokensSeen: 0,
+    };
+    this.control = {
+      shouldTrainingStop: false,
+      shouldEpochStop: false,
+      shouldSave: false,
+      shouldEvaluate: false,
+      shouldLog: false,
+    };
+    this.#callbacks = [new DefaultFlowCallback(), ...(options.callbacks ?? [])];
+    manualSeed(this.device, this.args.seed);
+  }
+
+  get device(): Device {
+    return this.model.device;
+  }
+
+  /** Whether a larger value of the metric for the best model is better. */
+  get greaterIsBetter(): boolean {
+    return this.args.greaterIsBetter ?? !(this.args.metricForBestModel ?? "loss").endsWith("loss");
+  }
+
+  /** The metric for the best model among an evaluation's; undefined if it is not there. */
+  bestMetricOf(metrics: Readonly<Record<string, number>>): number | undefined {
+    const name = this.args.metricForBestModel ?? "loss";
+    return metrics[name.startsWith("eval_") ? name : `eval_${name}`];
+  }
+
+  /** Adds a callback after those there are. */
+  addCallback(callback: TrainerCallback): void {
+    this.#callbacks.push(callback);
+  }
+
+  /** Lets the step in hand finish, writes a checkpoint and ends `train`. Safe to call from a signal handler. */
+  requestStop(): void {
+    this.#stopRequested = true;
+  }
+
+  /** Names of the parameters that weight decay acts on: all but biases and LayerNorm's, as Hugging Face's Trainer. */
+  getDecayParameterNames(): string[] {
+    const exempt = new Set<Parameter>();
+    for (const [, module] of this.model.namedModules()) {
+      if (module instanceof LayerNorm) for (const p of module.parameters()) exempt.add(p);
+    }
+    return [...this.model.namedParameters()]
+      .filter(([name, p]) => !exempt.has(p) && !/(^|\.)bias$/.test(name))
+      .map(([name]) => name);
+  }
+
+  /** AdamW over the trained parameters in two groups, with and without decay. Override it for another optimizer. */
+  createOptimizer(): AdamW {
+    const decayed = new Set(this.getDecayParameterNames());
+    const trained = [...this.model.namedParameters()].filter(([, p]) => p.requiresGrad);
+    if (trained.length === 0) throw new TrainerError("E_ARG_VALUE", "every parameter of the model is frozen: there is nothing to train.");
+    const group = (inGroup: boolean, weightDecay: number) => ({
+      params: trained.filter(([name]) => decayed.has(name) === inGroup).map(([, p]) => p),
+      weightDecay,
+    });
+    return new AdamW(
+      [group(true, this.args.weightDecay), group(false, 0)].filter((g) => g.params.length > 0),
+      {
+        lr: this.args.learningRate,
+        betas: [this.args.adamBeta1, this.args.adamBeta2],
+        eps: this.args.adamEpsilon,
+      },
+    );
+  }
+
+  /** Learning rate of each step. Override it for another schedule. */
+  createScheduler(totalSteps: number): (step: number) => number {
+    const { args } = this;
+    const warmup = args.warmupSteps || args.warmupRatio;
+    const kwargs = args.lrSchedulerKwargs;
+    return getScheduler(args.lrSchedulerType, {
+      lr: args.learningRate,
+      numTrainingSteps: totalSteps,
+      numWarmupSteps: warmup < 1 ? Math.ceil(warmup * totalSteps) : warmup,
+      ...(kwargs.num_cycles === undefined ? {} : { numCycles: kwargs.num_cycles }),
+      ...(kwargs.power === undefined ? {} : { power: kwargs.power }),
+      ...(kwargs.lr_end === undefined ? {} : { lrEnd: kwargs.lr_end }),
+      ...(kwargs.timescale === undefined ? {} : { timescale: kwargs.timescale }),
+    });
+  }
+
+  /** Loss and logits of a batch. Override it for another loss. Runs inside the step's scope. */
+  computeLoss(batch: { inputIds: Tensor; attentionMask: Tensor; labels: Tensor | null }): { loss: Tensor; logits: Tensor } {
+    const output = this.model.forward(batch);
+    if (!output.loss) throw new TrainerError("E_DATA", "the model gave no loss: the data set has no column label. Rename the column that holds the classes to label.");
+    return { loss: output.loss, logits: output.logits };
+  }
+
+  /**
+   * Trains.
+   * @param options.resumeFromCheckpoint a checkpoint's folder, or true for the newest in the output folder
+   * @throws NonFiniteError when a logged loss is NaN or infinite; the checkpoints written before stay
+   */
+  async train(options: { resumeFromCheckpoint?: string | boolean } = {}): Promise<TrainOutput> {
+    const { args, state, control, device } = this;
+    const dataset = this.#options.trainDataset;
+    if (!dataset) throw new TrainerError("E_DATA", "train needs a trainDataset.");
+    const loader = new DataLoader<Example, CollatedBatch>(dataset, {
+      batchSize: args.perDeviceTrainBatchSize,
+      sampler: new RandomSampler(dataset.numRows, args.dataSeed ?? args.seed),
+      dropLast: args.dataloaderDropLast,
+      collateFn: (rows) => this.#options.dataCollator(rows),
+    });
+    const stepsPerEpoch = Math.max(1, Math.ceil(loader.length / args.gradientAccumulationSteps));
+    state.maxSteps = args.maxSteps > 0 ? args.maxSteps : Math.ceil(args.numTrainEpochs * stepsPerEpoch);
+    state.numTrainEpochs = Math.ceil(state.maxSteps / stepsPerEpoch);
+    this.optimizer = this.createOptimizer();
+    const rate = this.createScheduler(state.maxSteps);
+    const lossSum = Tensor.zeros(device, []);
+    const tally: Run["tally"] = { lossSum, sinceLog: 0, totalLoss: 0, gradNorm: null };
+    let startEpoch = 0;
+    if (options.resumeFromCheckpoint) {
+      const folder =
+        typeof options.resumeFromCheckpoint === "string" ? options.resumeFromCheckpoint : await latestCheckpoint(args.outputDir);
+      const resumed = await loadCheckpoint(this, folder);
+      lossSum.copy_(Float32Array.of(resumed.lossSum));
+      tally.sinceLog = resumed.lossSince;
+      tally.totalLoss = resumed.totalLoss;
+      loader.loadState(resumed.sampler);
+      startEpoch = resumed.sampler.epoch;
+    }
+    const began = performance.now();
+    const before = device.snapshot();
+    const firstStep = state.globalStep;
+    let interrupted = false;
+    this.model.train();
+    await this.#call("onTrainBegin");
+    const context = { rate, loader, tally };
+    for (let epoch = startEpoch; state.globalStep < state.maxSteps && !control.shouldTrainingStop; epoch++) {
+      loader.setEpoch(epoch);
+      control.shouldEpochStop = false;
+      await this.#call("onEpochBegin");
+      interrupted = await this.#trainEpoch(epoch, stepsPerEpoch, context);
+      if (interrupted) break;
+      await this.#call("onEpochEnd");
+      await this.#logEvaluateSave(context);
+    }
+    if (state.globalStep > tally.sinceLog) await this.#logLoss(context);
+    if (interrupted) await this.#save(context);
+    await device.synchronize();
+    const seconds = (performance.now() - began) / 1000;
+    const after = device.snapshot();
+    const made = Math.max(1, state.globalStep - firstStep);
+    const metrics = {
+      train_runtime: seconds,
+      train_samples_per_second: (made * args.perDeviceTrainBatchSize * args.gradientAccumulationSteps) / seconds,
+      train_steps_per_second: made / seconds,
+      train_loss: tally.totalLoss / Math.max(1, state.globalStep),
+      dispatches_per_step: (after.dispatches - before.dispatches) / made,
+      peak_memory_bytes: device.memory().peakLiveBytes,
+    };
+    if (!interrupted && args.loadBestModelAtEnd && state.bestModelCheckpoint) {
+      await loadCheckpoint(this, state.bestModelCheckpoint, { weightsOnly: true });
+    }
+    lossSum.dispose();
+    tally.gradNorm?.dispose();
+    await this.#call("onTrainEnd");
+    return { globalStep: state.globalStep, trainingLoss: metrics.train_loss, metrics, interrupted };
+  }
+
+  /** Loss and metrics on a data set, their names with `eval_` before them; logged. */
+  async evaluate(dataset = this.#options.evalDataset, metricKeyPrefix = "eval"): Promise<Record<string, number>> {
+    if (!dataset) throw new TrainerError("E_DATA", "evaluate needs an evalDataset.");
+    const { metrics } = await this.predict(dataset, metricKeyPrefix);
+    await this.#log(metrics);
+    await this.#call("onEvaluate", { metrics });
+    return metrics;
+  }
+
+  /** Logits of all examples of a data set, and metrics where it has labels. */
+  async predict(dataset: Dataset<Example>, metricKeyPrefix = "test"): Promise<PredictionOutput> {
+    const { args, device, model } = this;
+    const wasTraining = model.training;
+    model.eval();
+    const began = performance.now();
+    // Batches of similar lengths waste little on padding; the order of the results is that of the data set.
+    const lengths = Array.from({ length: dataset.numRows }, (_, i) => dataset.at(i).inputIds.length);
+    const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
+    const batches = Math.ceil(order.length / args.perDeviceEvalBatchSize);
+    let predictions: Float32Array | null = null;
+    const labelIds = new Int32Array(dataset.numRows);
+    let numLabels = 0;
+    let labelled = false;
+    let lossSum = 0;
+    for (let b = 0; b < batches; b++) {
+      const indices = order.slice(b * args.perDeviceEvalBatchSize, (b + 1) * args.perDeviceEvalBatchSize);
+      const batch = this.#options.dataCollator(dataset.rows(indices));
+      const { loss, logits } = noGrad(() =>
+        scope(() => {
+          const onDevice = this.#upload(batch);
+          if (onDevice.labels) return this.computeLoss(onDevice);
+          return { loss: null, logits: model.forward(onDevice).logits };
+        }),
+      );
+      numLabels = logits.size(-1);
+      predictions ??= new Float32Array(dataset.numRows * numLabels);
+      const values = await logits.toArray();
+      indices.forEach((row, i) => {
+        predictions!.set((values as Float32Array).subarray(i * numLabels, (i + 1) * numLabels), row * numLabels);
+        if (batch.labels) labelIds[row] = batch.labels[i]!;
+      });
+      if (loss) {
+        labelled = true;
+        lossSum += (await loss.item()) * indices.length;
+        loss.dispose();
+      }
+      logits.dispose();
+      await this.#call("onPredictionStep", { batch: b + 1, batches });
+    }
+    model.train(wasTraining);
+    const seconds = (performance.now() - began) / 1000;
+    const own: Record<string, number> = {};
+    if (labelled) {
+      own.loss = lossSum / dataset.numRows;
+      Object.assign(own, this.#options.computeMetrics?.({ predictions: predictions!, labelIds, numLabels }));
+    }
+    own.runtime = seconds;
+    own.samples_per_second = dataset.numRows / seconds;
+    device.check();
+    return {
+      predictions: predictions ?? new Float32Array(0),
+      labelIds: labelled ? labelIds : null,
+      numLabels,
+      metrics: Object.fromEntries(Object.entries(own).map(([key, value]) => [`${metricKeyPrefix}_${key}`, value])),
+    };
+  }
+
+  /** Writes the model, the tokenizer and the arguments to a folder. */
+  async saveModel(folder = this.args.outputDir): Promise<void> {
+    await saveModel(this, folder);
+  }
+
+  /** The tokenizer, where one was given. */
+  get processingClass(): ProcessingClass | undefined {
+    return this.#options.processingClass;
+  }
+
+  #upload(batch: CollatedBatch): DeviceBatch {
+    const shape = [batch.batchSize, batch.length];
+    const tokenLabels = batch.labels && batch.labels.length === batch.batchSize * batch.length && batch.length > 1;
+    return {
+      inputIds: Tensor.from(this.device, batch.inputIds, shape),
+      attentionMask: Tensor.from(this.device, batch.attentionMask, shape),
+      labels: batch.labels ? Tensor.from(this.device, batch.labels, tokenLabels ? shape : [batch.batchSize]) : null,
+    };
+  }
+
+  /** One pass over the data; true if a stop was asked for. */
+  async #trainEpoch(epoch: number, stepsPerEpoch: number, run: Run): Promise<boolean> {
+    const { args, state, control } = this;
+    let parts: CollatedBatch[] = [];
+    let stepInEpoch = Math.round((state.epoch - epoch) * stepsPerEpoch);
+    stepInEpoch = Math.max(0, stepInEpoch);
+    const iterator = run.loader[Symbol.iterator]();
+    for (let next = iterator.next(); !next.done; ) {
+      parts.push(next.value);
+      const upcoming = parts.length < args.gradientAccumulationSteps ? iterator.next() : null;
+      if (upcoming && !upcoming.done) {
+        next = upcoming;
+        continue;
+      }
+      await this.#call("onStepBegin");
+      this.#step(parts, run);
+      await this.device.pace();
+      state.globalStep++;
+      stepInEpoch++;
+      state.epoch = epoch + stepInEpoch / stepsPerEpoch;
+      for (const part of parts) state.numInputTokensSeen += part.numTokens;
+      parts = [];
+      await this.#call("onStepEnd");
+      await this.#logEvaluateSave(run);
+      if (this.#stopRequested) return true;
+      if (control.shouldTrainingStop || control.shouldEpochStop) return false;
+      if (upcoming?.done) return false;
+      next = iterator.next();
+    }
+    return false;
+  }
+
+  /** Forward, backward and update of one optimizer step: enqueues everything, waits for nothing. */
+  #step(parts: readonly CollatedBatch[], run: Run): void {
+    const { args, state, model } = this;
+    const optimizer = this.optimizer!;
+    const items = parts.reduce((sum, part) => sum + part.batchSize, 0);
+    for (const group of optimizer.paramGroups) group.lr = run.rate(state.globalStep);
+    const kept = scope(() => {
+      let total: Tensor | null = null;
+      for (const part of parts) {
+        const { loss } = this.computeLoss(this.#upload(part));
+        const share = parts.length === 1 ? loss : loss.mul(part.batchSize / items);
+        share.backward();
+        total = total ? total.add(share.detach()) : share.detach();
+      }
+      const gradNorm = args.maxGradNorm > 0 ? clipGradNorm_(model.parameters(), args.maxGradNorm) : null;
+      optimizer.step();
+      optimizer.zeroGrad();
+      run.tally.lossSum.copy_(run.tally.lossSum.add(total!));
+      return { gradNorm };
+    });
+    run.tally.gradNorm?.dispose();
+    run.tally.gradNorm = kept.gradNorm;
+  }
+
+  async #logEvaluateSave(run: Run): Promise<void> {
+    const { control } = this;
+    if (control.shouldLog) {
+      control.shouldLog = false;
+      await this.#logLoss(run);
+    }
+    if (control.shouldEvaluate) {
+      control.shouldEvaluate = false;
+      await this.#rememberBest(await this.evaluate());
+    }
+    if (control.shouldSave) {
+      control.shouldSave = false;
+      await this.#save(run);
+    }
+  }
+
+  /** Reads the mean loss since the last log: one of the few places that wait for the GPU. */
+  async #logLoss({ rate, tally }: Run): Promise<void> {
+    const { state } = this;
+    const steps = state.globalStep - tally.sinceLog;
+    if (steps === 0) return;
+    const sum = await tally.lossSum.item();
+    const gradNorm = tally.gradNorm ? await tally.gradNorm.item() : null;
+    if (!Number.isFinite(sum) || (gradNorm !== null && !Number.isFinite(gradNorm))) {
+      throw new NonFiniteError(
+        `the loss is ${sum} and the norm of the gradients ${gradNorm ?? "not known"} between steps ${tally.sinceLog} and ${state.globalStep}. ` +
+          "Lower the learning rate, or look at the data of these steps. Checkpoints written before are intact.",
+      );
+    }
+    tally.totalLoss += sum;
+    tally.sinceLog = state.globalStep;
+    tally.lossSum.zero_();
+    await this.#log({
+      loss: sum / steps,
+      ...(gradNorm === null ? {} : { grad_norm: gradNorm }),
+      learning_rate: rate(state.globalStep - 1),
+    });
+  }
+
+  async #log(values: Record<string, number>): Promise<void> {
+    const { state } = this;
+    const logs: LogEntry = { ...values, epoch: state.epoch, step: state.globalStep };
+    state.logHistory.push(logs);
+    await this.#call("onLog", { logs });
+  }
+
+  async #rememberBest(metrics: Record<string, number>): Promise<void> {
+    const { state } = this;
+    const value = this.bestMetricOf(metrics);
+    if (value === undefined) {
+      if (this.args.metricForBestModel) {
+        throw new TrainerError("E_ARG_VALUE", `metricForBestModel "${this.args.metricForBestModel}" is not among ${Object.keys(metrics).join(", ")}.`);
+      }
+      return;
+    }
+    const better = state.bestMetric === null || (this.greaterIsBetter ? value > state.bestMetric : value < state.bestMetric);
+    if (!better) return;
+    state.bestMetric = value;
+    state.bestGlobalStep = state.globalStep;
+  }
+
+  async #save({ loader, tally }: Run): Promise<void> {
+    const { args, state } = this;
+    const folder = await saveCheckpoint(this, {
+      lossSum: await tally.lossSum.item(),
+      lossSince: tally.sinceLog,
+      totalLoss: tally.totalLoss,
+      sampler: loader.state(),
+      generator: defaultGenerator(this.device).getState(),
+    });
+    await pruneCheckpoints(args.outputDir, args.saveTotalLimit, state.bestModelCheckpoint);
+    await this.#call("onSave", { checkpoint: folder });
+  }
+
+  async #call(event: CallbackEvent, extra: Record<string, unknown> = {}): Promise<void> {
+    const context: CallbackContext = { args: this.args, state: this.state, control: this.control, trainer: this };
+    for (const callback of this.#callbacks) {
+      const listener = callback[event] as ((context: CallbackContext) => void | Promise<void>) | undefined;
+      await listener?.call(callback, { ...context, ...extra });
+    }
+  }
+}
+
+/** What a training run carries from step to step. */
+interface Run {
+  rate: (step: number) => number;
+  loader: DataLoader<Example, CollatedBatch>;
+  tally: {
+    /** 0-d: losses since the last log, added up on the device. */
+    lossSum: Tensor;
+    /** Step of the last log. */
+    sinceLog: number;
+    /** Sum of the losses that were logged. */
+    totalLoss: number;
+    gradNorm: Tensor | null;
+  };
+}
