@@ -54,13 +54,15 @@ export {
   toInt32,
   writeSafetensors,
 } from "./io/index.js";
-export * as init from "./nn/init.js";
 export { Conv2d, type Conv2dOptions } from "./nn/conv2d.js";
+export * as init from "./nn/init.js";
 export { Dropout, Embedding, LayerNorm, Linear } from "./nn/layers.js";
 export { type LoadReport, Module, ModuleList, skipInit } from "./nn/module.js";
 export { Parameter } from "./nn/parameter.js";
 export { addLayerNorm } from "./ops/add-layer-norm/index.js";
 export { type AttentionOptions, scaledDotProductAttention } from "./ops/attention/index.js";
+export { type AvgPool2dOptions, avgPool2d } from "./ops/avg-pool2d/index.js";
+export { type ConvolutionOptions, conv2d, type Pair } from "./ops/conv2d/index.js";
 export {
   type CrossEntropyOptions,
   crossEntropy,
@@ -69,6 +71,7 @@ export {
   type Reduction,
 } from "./ops/cross-entropy/index.js";
 export { dropout } from "./ops/dropout/index.js";
+export { einsum } from "./ops/einsum/index.js";
 export { where } from "./ops/elementwise/where.js";
 export { type EmbeddingOptions, embedding } from "./ops/embedding/index.js";
 export { flip } from "./ops/flip/index.js";
@@ -81,6 +84,7 @@ export {
   mseLoss,
 } from "./ops/losses/index.js";
 export { bmm, linear, matmul } from "./ops/matmul/index.js";
+export { meanPool } from "./ops/mean-pool/index.js";
 export { pad } from "./ops/pad/index.js";
 export {
   argmax,
@@ -129,4 +133,10 @@ export {
 export { broadcastShapes, formatShape, numel, type Shape } from "./shape.js";
 export { type NestedNumbers, Tensor, type TensorOptions } from "./tensor.js";
 export type { OpCase, OpIndex } from "./verify/format.js";
-export { type OpFailure, type OpFixtures, type OpReport, type VerifyOpsOptions, verifyOps } from "./verify/ops.js";
+export {
+  type OpFailure,
+  type OpFixtures,
+  type OpReport,
+  type VerifyOpsOptions,
+  verifyOps,
+} from "./verify/ops.js";
