@@ -1,7 +1,7 @@
 import { defineOp } from "../../autograd/define-op.js";
 import { expectDtype, isFloating } from "../../dtype.js";
 import { DtypeError, ShapeError } from "../../errors.js";
-import { broadcastShapes, formatShape } from "../../shape.js";
+import { broadcastShapes, formatShape, type Shape } from "../../shape.js";
 import type { Tensor } from "../../tensor.js";
 import { sum, sumTo } from "../sum/index.js";
 import { foldRows, isSingleMatrix, product } from "./product.js";
@@ -9,6 +9,17 @@ import { foldRows, isSingleMatrix, product } from "./product.js";
 export { variants as matmulVariants } from "./variants.js";
 
 const swap = (x: Tensor) => x.transpose(-1, -2);
+
+/**
+ * The product with its elements in the order in which those of `operand` lie: the gradient of a transposed view is then
+ * without gaps for the tensor behind the view.
+ */
+function productLike(operand: Tensor, a: Tensor, b: Tensor, shape?: Shape): Tensor {
+  const [row, column] = operand.strides.slice(-2) as [number, number];
+  if (row !== 1 || column === 1) return product(a, b, null, shape);
+  const swapped = shape && [...shape.slice(0, -2), shape[shape.length - 1]!, shape[shape.length - 2]!];
+  return swap(product(swap(b), swap(a), null, swapped));
+}
 
 const matmulOp = defineOp<undefined>({
   name: "matmul",
@@ -18,15 +29,15 @@ const matmulOp = defineOp<undefined>({
   },
   backward(ctx, [dy]) {
     const [a, b] = ctx.savedTensors as [Tensor, Tensor];
-    const ofA = () => sumTo(product(dy!, swap(b)), a.shape);
+    const ofA = () => sumTo(productLike(a, dy!, swap(b)), a.shape);
     const ofB = () => {
       // One matrix b under a batch of a: the sum over the batch is part of one long product.
       const rows = isSingleMatrix(b) ? foldRows(a) : null;
       const gradients = rows && foldRows(dy!);
       if (rows && gradients && rows.shape[0] === gradients.shape[0]) {
-        return product(swap(rows), gradients, null, b.shape);
+        return productLike(b, swap(rows), gradients, b.shape);
       }
-      return sumTo(product(swap(a), dy!), b.shape);
+      return sumTo(productLike(b, swap(a), dy!), b.shape);
     };
     return [ctx.needsInputGrad[0] ? ofA() : null, ctx.needsInputGrad[1] ? ofB() : null];
   },
