@@ -1,9 +1,16 @@
+import { scaledDotProductAttention } from "../ops/attention/index.js";
+import { avgPool2d } from "../ops/avg-pool2d/index.js";
+import { conv2d } from "../ops/conv2d/index.js";
+import { einsum } from "../ops/einsum/index.js";
 import * as binary from "../ops/elementwise/binary.js";
 import { where } from "../ops/elementwise/where.js";
 import { embedding } from "../ops/embedding/index.js";
 import { cat, stack } from "../ops/join/index.js";
+import { layerNorm } from "../ops/layer-norm/index.js";
 import { bmm, linear, matmul } from "../ops/matmul/index.js";
+import { meanPool } from "../ops/mean-pool/index.js";
 import { normalize } from "../ops/reduce/index.js";
+import { logSoftmax, softmax } from "../ops/softmax/index.js";
 import type { Tensor } from "../tensor.js";
 import type { Attributes } from "./format.js";
 
@@ -116,6 +123,33 @@ export const opTable: Readonly<Record<string, RunOp>> = {
     matmul(swapLast(a!, attrs.flag("transpose_a")), swapLast(b!, attrs.flag("transpose_b"))),
   bmm: ({ a, b }) => bmm(a!, b!),
   linear: ({ x, weight, bias }) => linear(x!, weight!, bias ?? null),
+
+  softmax: ({ x }, attrs) => softmax(x!, attrs.number("dim")),
+  log_softmax: ({ x }, attrs) => logSoftmax(x!, attrs.number("dim")),
+  layer_norm: ({ x, weight, bias }, attrs) =>
+    layerNorm(x!, attrs.numbers("normalized_shape"), weight ?? null, bias ?? null, attrs.number("eps")),
+  sdpa: ({ q, k, v, mask }, attrs) =>
+    scaledDotProductAttention(q!, k!, v!, {
+      mask: mask ?? null,
+      isCausal: attrs.flag("is_causal"),
+      scale: attrs.numberOrNull("scale"),
+    }),
+  conv2d: ({ x, weight, bias }, attrs) =>
+    conv2d(x!, weight!, bias ?? null, {
+      stride: attrs.pair("stride"),
+      padding: attrs.pair("padding"),
+      dilation: attrs.pair("dilation"),
+      groups: attrs.number("groups"),
+    }),
+  avg_pool2d: ({ x }, attrs) =>
+    avgPool2d(x!, {
+      kernelSize: attrs.pair("kernel"),
+      stride: attrs.pair("stride"),
+      padding: attrs.pair("padding"),
+      countIncludePad: attrs.flag("count_include_pad"),
+    }),
+  mean_pool: ({ x, mask }) => meanPool(x!, mask!),
+  einsum: (inputs, attrs) => einsum(attrs.text("equation"), ...Object.values(inputs)),
 };
 
 /** Operations that only move data: their results must be equal to the reference in every bit. */
