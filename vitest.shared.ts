@@ -32,8 +32,9 @@ export function project(name: string, include = ["src/**/*.test.ts"]): ViteUserC
       pool: "forks",
       // A software driver takes every core by itself, so more workers only wait for each other.
       maxWorkers: 2,
-      testTimeout: 60_000,
-      hookTimeout: 60_000,
+      // For a software driver on a machine that does other things besides.
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
       // Other packages are taken as built, as a user of the packages gets them.
       server: { deps: { external: [/\/packages\/[^/]+\/dist\//] } },
     },
