@@ -1,0 +1,130 @@
+import { afterAll, describe, expect, it } from "vitest";
+import { noGrad, scope } from "../../autograd/modes.js";
+import type { Device } from "../../device/device.js";
+import { numel } from "../../shape.js";
+import { Tensor } from "../../tensor.js";
+import { addLayerNorm } from "../add-layer-norm/index.js";
+import { expectClose, numbers, openBoth } from "../rows/testing.js";
+import { cases, type LayerNormCase, tolerance } from "./cases.js";
+import { layerNorm } from "./index.js";
+import { layerNormReference } from "./reference.js";
+import { variants } from "./variants.js";
+
+const devices = await openBoth();
+afterAll(() => {
+  for (const { device } of devices) device.close();
+});
+
+/** Runs a case as `layerNorm(x)`, or as `addLayerNorm(a, b)` with a + b = x exactly. */
+async function check(device: Device, test: LayerNormCase, summed: boolean): Promise<void> {
+  const { shape, normalizedShape, dtype = "f32", affine = "both", eps = 1e-5 } = test;
+  const affineDtype = test.affineDtype ?? dtype;
+  const length = numel(normalizedShape);
+  const x = numbers(numel(shape), 1, dtype, test.scale ?? 1, test.mean ?? 0);
+  const dy = numbers(x.length, 2, dtype);
+  const weight = affine === "both" || affine === "weight" ? numbers(length, 3, affineDtype, 0.5, 1) : null;
+  const bias = affine === "both" || affine === "bias" ? numbers(length, 4, affineDtype) : null;
+  const leaf = (data: Float32Array | null, of: readonly number[], type = dtype) =>
+    data && Tensor.from(device, data, of, { dtype: type, requiresGrad: true });
+  const whole = leaf(summed ? x.map((v) => v / 2) : x, shape)!;
+  const rest = summed
+    ? leaf(
+        x.map((v) => v / 2),
+        shape,
+      )
+    : null;
+  const w = leaf(weight, normalizedShape, affineDtype);
+  const b = leaf(bias, normalizedShape, affineDtype);
+  const y = scope(() => {
+    const made = rest ? addLayerNorm(whole, rest, w, b, eps) : layerNorm(whole, normalizedShape, w, b, eps);
+    made.backward({ gradient: Tensor.from(device, dy, shape, { dtype }) });
+    return made;
+  });
+  expect(y.shape).toEqual(shape);
+  expect(y.dtype).toBe(dtype);
+  const want = layerNormReference(x, dy, weight, bias, length, eps);
+  const limit = tolerance(test);
+  const spread = Math.min(Math.max(test.scale ?? 1, Math.sqrt(eps)), 1);
+  const ofColumns = {
+    rel: limit.rel,
+    abs: limit.abs * Math.max(1, Math.sqrt(x.length / Math.max(length, 1))),
+  };
+  expectClose(await y.toArray(), want.y, limit, "y");
+  const gradientLimit = { rel: limit.rel, abs: (2 * limit.abs) / spread };
+  expectClose(await whole.grad!.toArray(), want.dx, gradientLimit, "dx");
+  if (rest) expectClose(await rest.grad!.toArray(), want.dx, gradientLimit, "dresidual");
+  if (w) expectClose(await w.grad!.toArray(), want.dweight, ofColumns, "dweight");
+  if (b) expectClose(await b.grad!.toArray(), want.dbias, ofColumns, "dbias");
+  for (const tensor of [whole, rest, w, b, y]) tensor?.dispose();
+}
+
+for (const { name, device } of devices) {
+  const runs = [{ name: "the default", requires: [] }, ...variants];
+  for (const variant of runs) {
+    const can = variant.requires.every((feature) => device.features.has(feature));
+    describe.skipIf(!can)(`${variant.name} with ${name}`, () => {
+      for (const test of cases) {
+        const lacks = test.dtype === "f16" && !device.features.has("shader-f16");
+        it.skipIf(lacks)(`${test.name} [${test.shape.join(", ")}]`, async () => {
+          if (variant.name !== "the default") device.variants.set("layer_norm", variant.name);
+          try {
+            await check(device, test, false);
+            if (test.normalizedShape.length === 1) await check(device, test, true);
+          } finally {
+            device.variants.clear();
+          }
+        });
+      }
+    });
+  }
+}
+
+describe("layer norm", () => {
+  const { device } = devices[0]!;
+
+  it("sums gradients of weight and bias in the same order in every run", async () => {
+    const x = Tensor.from(device, numbers(300 * 96, 5), [300, 96]);
+    const once = async () => {
+      const w = Tensor.from(device, numbers(96, 6), [96], { requiresGrad: true });
+      const b = Tensor.from(device, numbers(96, 7), [96], { requiresGrad: true });
+      scope(() => layerNorm(x, [96], w, b).square().sum().backward());
+      return [await w.grad!.toArray(), await b.grad!.toArray()];
+    };
+    expect(await once()).toEqual(await once());
+  });
+
+  it("takes one dispatch forward and three backward, also of a sum", () => {
+    const x = Tensor.from(device, numbers(64, 1), [4, 16], { requiresGrad: true });
+    const w = Tensor.from(device, numbers(16, 2), [16], { requiresGrad: true });
+    const dy = Tensor.from(device, numbers(64, 3), [4, 16]);
+    scope(() => {
+      const before = device.counters.dispatches;
+      const y = addLayerNorm(x, x.detach(), w, w);
+      expect(device.counters.dispatches - before).toBe(1);
+      y.backward({ gradient: dy });
+    });
+    expect(w.grad).not.toBeNull();
+  });
+
+  it("stores no sum where nothing is recorded", () => {
+    const x = Tensor.from(device, numbers(64 * 1024, 1), [64, 1024]);
+    device.pool.resetPeak();
+    const before = device.memory().liveBytes;
+    const y = noGrad(() => addLayerNorm(x, x));
+    // The result, and two numbers a row.
+    expect(device.memory().peakLiveBytes - before).toBeLessThan(1.1 * x.numel * 4);
+    y.dispose();
+  });
+
+  it("names shapes that do not fit", () => {
+    const x = Tensor.from(device, numbers(12, 1), [3, 4]);
+    expect(() => layerNorm(x, [3])).toThrow(
+      /layer_norm: x \[3, 4\] does not end in the normalized shape \[3\]/,
+    );
+    expect(() => layerNorm(x, [2, 3, 4])).toThrow(/does not end in/);
+    expect(() => layerNorm(x, [4], Tensor.zeros(device, [3]))).toThrow(
+      /weight \[3\] must have the normalized shape \[4\]/,
+    );
+    expect(() => addLayerNorm(x, Tensor.zeros(device, [4]))).toThrow(/must have one shape/);
+  });
+});
