@@ -37,8 +37,24 @@ export interface OpDefinition<Attributes, Output extends Tensor | Tensor[]> {
 
 /**
  * Makes a differentiable operation out of a forward and a backward function. The engine's own operations are made with
- * it, and so are a user's: see `examples/` and the engine's README.
+ * it, and so are a user's: `examples/own-kernel` is a whole one, with the convention for its WGSL.
+ *
+ *     const square = defineOp({
+ *       name: "square",
+ *       forward(ctx, [x]) {
+ *         ctx.saveForBackward(x);
+ *         return x.mul(x);                                        // or ctx.device.run(kernel, …)
+ *       },
+ *       backward: (ctx, [dy]) => [dy.mul(ctx.savedTensors[0]).mul(2)],
+ *     });
+ *     const y = square([x], undefined);
+ *
+ * Both functions must be synchronous. Gradients may arrive as views (expanded by a sum, transposed): call
+ * `contiguous()` where a kernel reads memory in order. Values of a call that backward needs and that are no tensors, such
+ * as a dropout's random range, are `attributes`.
  * @returns a function from inputs and attributes to the output
+ * @throws AutogradError, from the function, for no inputs or inputs on different devices; from `backward()`, if the
+ *   operation has no `backward`, or a tensor it saved was changed in place since
  */
 export function defineOp<Attributes = undefined, Output extends Tensor | Tensor[] = Tensor>(
   definition: OpDefinition<Attributes, Output>,
@@ -49,7 +65,8 @@ export function defineOp<Attributes = undefined, Output extends Tensor | Tensor[
     const device = first.device;
     for (const input of inputs) {
       input.assertLive(definition.name);
-      if (input.device !== device) throw new AutogradError(`${definition.name}: its inputs are on different devices.`);
+      if (input.device !== device)
+        throw new AutogradError(`${definition.name}: its inputs are on different devices.`);
     }
     const record = isGradEnabled() && inputs.some((input) => input.requiresGrad);
     let saved: Tensor[] = [];
@@ -80,7 +97,8 @@ export function defineOp<Attributes = undefined, Output extends Tensor | Tensor[
     const outputs = (Array.isArray(output) ? output : [output]) as Tensor[];
     const { backward } = definition;
     node = new GraphNode(definition.name, inputs, outputs.length, saved, (gradients) => {
-      if (!backward) throw new AutogradError(`${definition.name}: no gradient is defined for this operation.`);
+      if (!backward)
+        throw new AutogradError(`${definition.name}: no gradient is defined for this operation.`);
       return backward(ctx, gradients);
     });
     let held = false;

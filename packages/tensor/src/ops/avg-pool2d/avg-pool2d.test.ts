@@ -5,7 +5,7 @@ import { openDevice } from "../../node.js";
 import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
-import { checkFixture, fixturesMissing, opFixtures } from "../../testing/op-fixtures.js";
+import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
 import { avgPool2dCases } from "./cases.js";
 import { avgPool2d } from "./index.js";
 import { avgPool2dBackwardReference, avgPool2dReference } from "./reference.js";
@@ -13,13 +13,6 @@ import { avgPool2dBackwardReference, avgPool2dReference } from "./reference.js";
 const values = (count: number) =>
   Float32Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i * 12.9898)));
 const tolerance = { rtol: 1e-6, atol: 1e-6 };
-
-interface Attributes {
-  kernel: number | [number, number];
-  stride: number | [number, number];
-  padding: number | [number, number];
-  count_include_pad: boolean;
-}
 
 describe.each(["adapter", "default"] as const)("avgPool2d, limits of the %s", (limits) => {
   let device: Device;
@@ -41,13 +34,7 @@ describe.each(["adapter", "default"] as const)("avgPool2d, limits of the %s", (l
     expectClose(await tx.grad!.toArray(), avgPool2dBackwardReference(c, dy), tolerance, "dx");
   });
 
-  it.skipIf(fixturesMissing).each(opFixtures<Attributes>("avg_pool2d"))(
-    "agrees with PyTorch, case $name",
-    (fixture) =>
-      checkFixture(device, "avg_pool2d", fixture, ({ x }, { kernel, stride, padding, count_include_pad }) =>
-        avgPool2d(x!, { kernelSize: kernel, stride, padding, countIncludePad: count_include_pad }),
-      ),
-  );
+  it.skipIf(fixturesMissing)("agrees with PyTorch", () => expectFixtures(device, "avg_pool2d"));
 
   it("steps by the window's size unless told, takes a picture without batch and views", async () => {
     using x = Tensor.from(device, values(48), [2, 6, 4]);

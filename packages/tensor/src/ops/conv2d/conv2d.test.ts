@@ -5,7 +5,7 @@ import { openDevice } from "../../node.js";
 import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
-import { checkFixture, fixturesMissing, opFixtures } from "../../testing/op-fixtures.js";
+import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
 import { conv2dCases } from "./cases.js";
 import { conv2d } from "./index.js";
 import { conv2dBackwardReference, conv2dReference, outSizeOf } from "./reference.js";
@@ -16,13 +16,6 @@ const values = (count: number, seed: number) =>
 
 /** For sums of up to some thousand products of numbers below 1. */
 const tolerance = { rtol: 2e-5, atol: 1e-5 };
-
-interface Attributes {
-  stride: [number, number];
-  padding: [number, number];
-  dilation: [number, number];
-  groups: number;
-}
 
 describe.each(["adapter", "default"] as const)("conv2d, limits of the %s", (limits) => {
   let device: Device;
@@ -56,13 +49,7 @@ describe.each(["adapter", "default"] as const)("conv2d, limits of the %s", (limi
       for (const tensor of [tx, tw, tb, y]) tensor.dispose();
     });
 
-    it.skipIf(fixturesMissing).each(opFixtures<Attributes>("conv2d"))(
-      "agrees with PyTorch, case $name",
-      (fixture) =>
-        checkFixture(device, "conv2d", fixture, ({ x, weight, bias }, attrs) =>
-          conv2d(x!, weight!, bias, attrs),
-        ),
-    );
+    it.skipIf(fixturesMissing)("agrees with PyTorch", () => expectFixtures(device, "conv2d"));
   });
 
   it("takes strided inputs and a strided gradient", async () => {
@@ -75,6 +62,23 @@ describe.each(["adapter", "default"] as const)("conv2d, limits of the %s", (limi
     y.sum().backward();
     const want = conv2dBackwardReference(c, x, w, new Float32Array(y.numel).fill(1));
     expectClose(await tw.grad!.toArray(), want.weight, tolerance, "dw");
+  });
+
+  it("computes in f16 with sums in f32", async ({ skip }) => {
+    if (!device.features.has("shader-f16")) skip();
+    for (const c of [conv2dCases[0]!, conv2dCases[1]!]) {
+      const half = (count: number) => values(count, 1).map((v) => Math.round(v * 64) / 64);
+      const [x, w] = [half(numel(c.x)), half(numel(c.weight))];
+      const tx = Tensor.from(device, x, c.x, { dtype: "f16", requiresGrad: true });
+      const tw = Tensor.from(device, w, c.weight, { dtype: "f16", requiresGrad: true });
+      const y = conv2d(tx, tw, null, c);
+      const loose = { rtol: 2 ** -10, atol: 2 ** -10 };
+      expectClose(await y.toArray(), conv2dReference(c, x, w), loose, "y");
+      y.sum().backward();
+      const want = conv2dBackwardReference(c, x, w, new Float32Array(y.numel).fill(1));
+      expectClose(await tx.grad!.toArray(), want.x, loose, "dx");
+      expectClose(await tw.grad!.toArray(), want.weight, loose, "dw");
+    }
   });
 
   it("cuts a picture into patches with two dispatches: a copy and a product", () => {

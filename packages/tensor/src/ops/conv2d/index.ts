@@ -107,6 +107,8 @@ const conv2dOp = defineOp<Convolution>({
 /**
  * The convolution as one matrix product: where the filter steps by its own size every pixel belongs to one patch, so the
  * patches are the rows [N P Q, C R S] of a matrix. y is a view of [N, P, Q, O], which is the order a transformer reads it in.
+ * Measured on llvmpipe, x [2, 3, 224, 224] and weight [768, 3, 16, 16]: 42 ms of CPU time forward and 113 ms with backward,
+ * where the direct kernels take 659 and 5,572.
  */
 function byPatches(
   x: Tensor,

@@ -51,6 +51,13 @@ describe.each(["adapter", "default"] as const)("dropout, limits of the %s", (lim
     expect(new Set(values)).toEqual(new Set([0, Math.fround(1 / 0.7)]));
   });
 
+  it("drops the same elements in f16", async ({ skip }) => {
+    if (!device.features.has("shader-f16")) skip();
+    using x = Tensor.from(device, ramp(50), [50], { dtype: "f16" });
+    using y = dropout(x, 0.5, true, new Generator(4));
+    expect(await y.toArray()).toEqual(dropoutReference(ramp(50), 0.5, { seed: 4, offset: 0 }));
+  });
+
   it("works on a strided view by its own order of elements", async () => {
     using x = Tensor.from(device, ramp(24), [4, 6]);
     using view = x.transpose(0, 1);
