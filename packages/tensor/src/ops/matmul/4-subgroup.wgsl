@@ -5,8 +5,11 @@
 // Needs: subgroups of LANES = 8 lanes or a multiple (each 8 neighbours work on a tile of their own), or LANES = 4 (tiles of
 // 16 x 16) where the adapter may use as few as 4; smaller ones are refused. Lanes must be numbered as invocations are in a
 // one-dimensional workgroup, as on every adapter seen so far.
-// Workgroup: the largest subgroup of the adapter. llvmpipe, 1024 x 768 x 768, f32, GFLOP per CPU-second: a · b NN, a · bT NT,
-// aT · b TN, any strides STR. Bound by loads and fma about equally; the peak of fma alone is 46.
+// Workgroup: the largest subgroup of the adapter.
+// llvmpipe, 1024 x 768 x 768, f32, GFLOP per CPU-second: a · b 30, a · bᵀ 29, aᵀ · b 29, any strides 20. A round of 4 k costs
+// some 370 cycles of loads and as much again of arithmetic; fma alone peaks at 46.
+
+const TILE: u32 = 4u * LANES;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -34,4 +37,15 @@ fn main(
   }
   for (var i = 0u; i < TILE; i++) { store_row(batch, row + i, column, sums[i]); }
 }
-const TILE: u32 = 4u * LANES;
+
+// What did not help, on llvmpipe at 1024 x 768 x 768 (GFLOP per CPU-second, best of 9; this file: 28 to 30 in the same runs):
+//   tile 16 x 32 instead of 32 x 32          17 to 22, a third of the compile time
+//   tile 8 x 32                              10
+//   tile 64 x 32                             17, 3.6 s to compile instead of 1.1
+//   tile 32 x 64                             17, 4.4 s to compile
+//   vec4 fma in `accumulate`                 22 to 24
+//   workgroups of 32 or 64                   26, 22 to 26 (on subgroups of 8)
+//   sizes as constants instead of params     30: no difference
+//   the 32 rows written out, subgroupBroadcast with literal lanes: no difference
+//   one element a load instead of a vec4     20 (that is `blocks-strided.wgsl`)
+//   loops over the four rows of a block inside `a_block` and `b_block`: 6, because they are not unrolled

@@ -116,7 +116,7 @@ function dispatch(l: Layout, a: Tensor, b: Tensor, bias: Tensor | null, y: Tenso
   const { device } = a;
   const count = numel(l.batch);
   const form = vec4Form(l, a, b, bias);
-  const variant = chooseVariant(device, { batch: count, m: l.m, n: l.n, k: l.k, vec4: form !== null });
+  const variant = chooseVariant(device, { batch: count, m: l.m, n: l.n, k: l.k });
   const kernel = form ? variant.kernels.vec4 : variant.kernels.strided;
   const blocks = variant.kernels.vec4 !== variant.kernels.strided;
   // Where vec4s are read, strides and offsets count vec4s; a stride of 1 belongs to the axis along which they run.

@@ -16,8 +16,6 @@ export interface Problem {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  /** True if sizes, strides and offsets fit the kernels that read four elements at once (`blocks-vec4.wgsl`). */
-  readonly vec4: boolean;
 }
 
 /** One step of the ladder. */
@@ -119,12 +117,12 @@ export const variants: readonly Variant[] = [
 ];
 
 /**
- * The variant that computes `problem`: the one set in `device.variants` for "matmul", else by a static rule. The rule
- * takes the highest step that the adapter can run: step 4 with subgroups of 4 lanes or more, step 3 elsewhere. It holds
- * for every shape measured so far, down to 3 x 5 x 7, where a dispatch costs more than its arithmetic.
+ * The variant that computes `problem`: the one set in `device.variants` for "matmul", else by a static rule. The rule takes
+ * the highest step that the adapter can run (step 4 with subgroups of 4 lanes or more, else step 3), and step 1 where so few
+ * elements of y are wanted that most of a tile would be thrown away.
  * @throws KernelError if the variant asked for does not exist or cannot run here
  */
-export function chooseVariant(device: Device, _problem: Problem): Variant {
+export function chooseVariant(device: Device, problem: Problem): Variant {
   const wanted = device.variants.get("matmul");
   if (wanted !== undefined) {
     const found = variants.find((variant) => variant.name === wanted);
@@ -138,5 +136,10 @@ export function chooseVariant(device: Device, _problem: Problem): Variant {
           .join(", ")}.`,
     );
   }
-  return variants.findLast((variant) => variant.refuses(device) === null)!;
+  const best = variants.findLast((variant) => variant.refuses(device) === null)!;
+  const few =
+    best.name === "4-subgroup"
+      ? problem.m * Math.ceil(problem.n / 8) <= 4
+      : Math.min(problem.m, problem.n) <= 8;
+  return few ? variants[0]! : best;
 }
