@@ -103,6 +103,20 @@ describe.each(["adapter", "default"] as const)("random tensors, limits of the %s
   });
   afterAll(() => device.close());
 
+  it("gives the published words in a kernel that uses the snippet", async () => {
+    const source = `
+      struct Params { counter: vec4<u32>, key: vec2<u32> }
+      @group(0) @binding(0) var<uniform> params: Params;
+      @group(0) @binding(1) var<storage, read_write> y: array<vec4<u32>>;
+      @compute @workgroup_size(1) fn main() { y[0] = philox4x32(params.counter, params.key); }`;
+    const kernel = { name: "test/philox", source, snippets: [philoxSnippet] };
+    for (const { counter, key, words } of KNOWN) {
+      using y = Tensor.empty(device, [4], "u32");
+      device.run(kernel, { buffers: [y.storage.buffer], params: [...counter, ...key], grid: [1, 1, 1] });
+      expect(Array.from(await y.toArray())).toEqual(words);
+    }
+  });
+
   it("draws uniforms that equal the host's bit for bit, over a carry of the counter too", async () => {
     for (const [seed, offset] of [
       [0, 0],
