@@ -8,6 +8,7 @@ import {
   defaultGenerator,
   Generator,
   manualSeed,
+  philoxSnippet,
   rand,
   randint,
   randn,
