@@ -1,0 +1,239 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Device } from "../../device/device.js";
+import { openDevice } from "../../node.js";
+import { Generator, type RandomRange, randomBlock } from "../../random/generator.js";
+import { Tensor } from "../../tensor.js";
+import { type AttentionCase, cases } from "./cases.js";
+import { scaledDotProductAttention } from "./index.js";
+import { attentionReference } from "./reference.js";
+import { ladder, OP } from "./variants.js";
+
+/** Uniform numbers around 0 with variance 1, the same on every run. */
+function numbers(count: number, seed: number): Float32Array {
+  let state = seed;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state / 2 ** 32 - 0.5) * 3.46;
+  });
+}
+
+/** The mask of a case: its tensor, and what it adds to a score. */
+function makeMask(
+  device: Device,
+  c: AttentionCase,
+): { mask: Tensor | null; bias: (b: number, h: number, i: number, j: number) => number } {
+  const { B, H, L, S } = c;
+  const hide = (on: boolean) => (on ? 0 : Number.NEGATIVE_INFINITY);
+  const bool = (shape: number[], f: (...at: number[]) => boolean) => {
+    const data = new Uint8Array(shape.reduce((a, n) => a * n, 1));
+    for (let n = 0; n < data.length; n++) {
+      let rest = n;
+      const at = shape.map(() => 0);
+      for (let d = shape.length - 1; d >= 0; d--) {
+        at[d] = rest % shape[d]!;
+        rest = Math.floor(rest / shape[d]!);
+      }
+      data[n] = f(...at) ? 1 : 0;
+    }
+    return Tensor.from(device, data, shape);
+  };
+  const random = numbers(B * H * L * S, 99);
+  switch (c.mask ?? "none") {
+    case "none":
+      return { mask: null, bias: () => 0 };
+    case "padding": {
+      const length = (b: number) => Math.max(1, S - 7 * b);
+      return {
+        mask: bool([B, 1, 1, S], (b, _h, _i, j) => j! < length(b!)),
+        bias: (b, _h, _i, j) => hide(j < length(b)),
+      };
+    }
+    case "full": {
+      const on = (b: number, h: number, i: number, j: number) =>
+        i % 5 !== 2 && random[((b * H + h) * L + i) * S + j]! > 0;
+      return {
+        mask: bool([B, H, L, S], (b, h, i, j) => on(b!, h!, i!, j!)),
+        bias: (b, h, i, j) => hide(on(b, h, i, j)),
+      };
+    }
+    case "rank2": {
+      const on = (i: number, j: number) => random[i * S + j]! > -0.5;
+      return { mask: bool([L, S], (i, j) => on(i!, j!)), bias: (_b, _h, i, j) => hide(on(i, j)) };
+    }
+    case "queries":
+      return { mask: bool([B, 1, L, 1], (b, _h, i) => i! % 3 !== b), bias: (b, _h, i) => hide(i % 3 !== b) };
+    case "nothing":
+      return { mask: bool([1, 1, 1, S], () => false), bias: () => hide(false) };
+    case "added": {
+      const data = random.slice(0, H * L * S).map((x) => (x > 1.2 ? Number.NEGATIVE_INFINITY : x));
+      return {
+        mask: Tensor.from(device, data, [1, H, L, S]),
+        bias: (_b, h, i, j) => data[(h * L + i) * S + j]!,
+      };
+    }
+    case "lowest": {
+      const length = (b: number) => Math.max(1, S - 5 * b);
+      const data = Float32Array.from({ length: B * S }, (_, n) =>
+        n % S < length(Math.floor(n / S)) ? 0 : -3.4028234663852886e38,
+      );
+      return { mask: Tensor.from(device, data, [B, 1, 1, S]), bias: (b, _h, _i, j) => hide(j < length(b)) };
+    }
+  }
+}
+
+/** A leaf that holds `data` ([B, H, rows, D], row-major) as the case wants it in memory, and how to see it as [B, H, rows, D]. */
+function operand(
+  device: Device,
+  data: Float32Array,
+  rows: number,
+  c: AttentionCase,
+): { leaf: Tensor; see: (x: Tensor) => Tensor } {
+  const { B, H, D } = c;
+  const fill = (count: number, at: (b: number, h: number, i: number, d: number) => number) => {
+    const out = new Float32Array(count).fill(0.5);
+    for (let n = 0; n < data.length; n++) {
+      const d = n % D;
+      const i = Math.floor(n / D) % rows;
+      const h = Math.floor(n / (D * rows)) % H;
+      out[at(Math.floor(n / (D * rows * H)), h, i, d)] = data[n]!;
+    }
+    return out;
+  };
+  const leaf = (numbers: Float32Array, shape: number[]) =>
+    Tensor.from(device, numbers, shape, { requiresGrad: true });
+  const all = [null, null] as const;
+  switch (c.layout ?? "plain") {
+    case "plain":
+      return { leaf: leaf(data, [B, H, rows, D]), see: (x) => x };
+    case "projections": {
+      // The middle third of a layer's output.
+      const numbers = fill(B * rows * 3 * H * D, (b, h, i, d) => ((b * rows + i) * 3 * H + H + h) * D + d);
+      const see = (x: Tensor) =>
+        x
+          .reshape([B, rows, 3, H, D])
+          .slice([all, all, [1, 2]])
+          .squeeze(2)
+          .transpose(1, 2);
+      return { leaf: leaf(numbers, [B, rows, 3 * H * D]), see };
+    }
+    case "turned": {
+      const numbers = fill(data.length, (b, h, i, d) => ((b * H + h) * D + d) * rows + i);
+      return { leaf: leaf(numbers, [B, H, D, rows]), see: (x) => x.transpose(2, 3) };
+    }
+    case "odd": {
+      const numbers = fill(
+        B * H * rows * (D + 1),
+        (b, h, i, d) => ((b * H + h) * rows + i) * (D + 1) + d + 1,
+      );
+      return { leaf: leaf(numbers, [B, H, rows, D + 1]), see: (x) => x.slice([all, all, all, [1, D + 1]]) };
+    }
+  }
+}
+
+/** Dropout's factor of each weight, made on the host from the same random words. */
+function droppedBy(
+  c: AttentionCase,
+  range: RandomRange,
+): (b: number, h: number, i: number, j: number) => number {
+  const below = Math.round((c.dropoutP ?? 0) * 65536);
+  if (below === 0) return () => 1;
+  const groups = Math.ceil(c.S / 8);
+  return (b, h, i, j) => {
+    const words = randomBlock(range, ((b * c.H + h) * c.L + i) * groups + Math.floor(j / 8));
+    const half = (words[Math.floor((j % 8) / 2)]! >>> (16 * (j % 2))) & 0xffff;
+    return half >= below ? 65536 / (65536 - below) : 0;
+  };
+}
+
+/** Largest difference, relative to the larger of 1 and the largest reference value; NaN counts as infinite. */
+function difference(got: ArrayLike<number>, want: Float64Array): number {
+  expect(got.length).toBe(want.length);
+  let largest = 1;
+  let worst = 0;
+  for (let n = 0; n < want.length; n++) {
+    largest = Math.max(largest, Math.abs(want[n]!));
+    const d = Math.abs(got[n]! - want[n]!);
+    if (!(d <= worst)) worst = Number.isNaN(d) ? Number.POSITIVE_INFINITY : d;
+  }
+  return worst / largest;
+}
+
+async function check(device: Device, c: AttentionCase): Promise<void> {
+  const { B, H, L, S, D } = c;
+  const data = {
+    q: numbers(B * H * L * D, 1).map((x) => x * (c.gain ?? 1)),
+    k: numbers(B * H * S * D, 2),
+    v: numbers(B * H * S * D, 3),
+    g: numbers(B * H * L * D, 4),
+  };
+  const { mask, bias } = makeMask(device, c);
+  const scale = c.scale ?? 1 / Math.sqrt(D);
+  const generator = new Generator(7);
+  const kept = droppedBy(c, new Generator(7).next(B * H * L * Math.ceil(S / 8)));
+  const want = attentionReference({
+    B,
+    H,
+    L,
+    S,
+    D,
+    ...data,
+    scale,
+    isCausal: c.isCausal ?? false,
+    bias,
+    kept,
+  });
+
+  const [q, k, v] = [
+    operand(device, data.q, L, c),
+    operand(device, data.k, S, c),
+    operand(device, data.v, S, c),
+  ];
+  const y = scaledDotProductAttention(q.see(q.leaf), k.see(k.leaf), v.see(v.leaf), {
+    mask,
+    isCausal: c.isCausal,
+    scale: c.scale,
+    dropoutP: c.dropoutP,
+    generator,
+  });
+  expect(y.shape).toEqual([B, H, L, D]);
+  // The gradient comes as it does from the layer after it: a view of [B, L, H * D].
+  const g = Tensor.from(device, data.g, [B, H, L, D]).transpose(1, 2).contiguous().transpose(1, 2);
+  y.backward({ gradient: g });
+  // f32 sums of D products and S weights; the largest scores in the table (gain 40) are some 200, where f32 steps by 1.5e-5.
+  const tolerance = 3e-6 * (c.gain ?? 1);
+  expect(difference(await y.toArray(), want.y), "y").toBeLessThan(tolerance);
+  for (const [name, x, wanted] of [
+    ["dq", q, want.dq],
+    ["dk", k, want.dk],
+    ["dv", v, want.dv],
+  ] as const) {
+    expect(difference(await x.see(x.leaf.grad!.detach()).toArray(), wanted), name).toBeLessThan(tolerance);
+  }
+}
+
+for (const [label, options] of [
+  ["this adapter", {}],
+  ["an adapter with default limits, without subgroups and f16", { limits: "default", features: [] }],
+] as const) {
+  describe(`${OP} on ${label}`, async () => {
+    const device = await openDevice(options);
+    afterAll(() => device.close());
+    for (const variant of ladder) {
+      const reason = variant.refuses(device);
+      describe.skipIf(reason !== null)(variant.name, () => {
+        beforeAll(() => {
+          device.variants.set(OP, variant.name);
+        });
+        afterAll(() => {
+          device.variants.delete(OP);
+        });
+        for (const c of cases) {
+          it.skipIf(variant.vec4 && c.D % 4 !== 0)(c.name, () => check(device, c));
+        }
+      });
+    }
+    it("chooses a variant that can be run", () => check(device, cases[3]!));
+    it("chooses one for widths that are no multiple of 4", () =>
+      check(device, cases.find((c) => c.D % 4 !== 0)!));
+  });
+}

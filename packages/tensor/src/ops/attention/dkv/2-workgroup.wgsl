@@ -1,0 +1,117 @@
+// Gradients of keys and values, step 2 of 3: tiles of 32 keys and 32 queries in workgroup memory.
+// Adds to step 1: a row of q, k, v or g is read from storage once for 32 others; dk and dv are touched once for 32 queries.
+// Needs: 64 invocations, 16 KiB workgroup memory.
+@group(0) @binding(1) var<storage, read> q: array<f32>;
+@group(0) @binding(2) var<storage, read> k: array<f32>;
+@group(0) @binding(3) var<storage, read> v: array<f32>;
+@group(0) @binding(4) var<storage, read> mask: array<M>;
+@group(0) @binding(5) var<storage, read> g: array<f32>;
+@group(0) @binding(6) var<storage, read> statistics: array<vec2<f32>>;
+@group(0) @binding(7) var<storage, read_write> dk: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dv: array<f32>;
+
+// [key][query]: scores, then weights; and g · v, then gradients of the scores. Sixteen columns of q and g go where `left` and `right` were.
+var<workgroup> weights: array<f32, TILE * TILE>;
+var<workgroup> slopes: array<f32, TILE * TILE>;
+
+@compute @workgroup_size(8, 8)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(local_invocation_id) local: vec3<u32>,
+  @builtin(local_invocation_index) index: u32,
+) {
+  let b = group.z;
+  let h = group.y;
+  let first = group.x * TILE;
+  for (var i = 0u; i < params.queries; i += TILE) {
+    // 1. k · q and v · g of 32 keys and 32 queries.
+    var scores = array<vec4<f32>, 4>();
+    var g_v = array<vec4<f32>, 4>();
+    for (var d = 0u; d < params.width; d += DEPTH) {
+      for (var n = index; n < TILE * DEPTH; n += INVOCATIONS) {
+        let row = n / DEPTH;
+        let c = d + n % DEPTH;
+        let at = (n % DEPTH) * TILE + row;
+        left[at] = 0.0;
+        right[at] = 0.0;
+        if (c < params.width && first + row < params.keys) { left[at] = k[k_at(b, h, first + row) + c]; }
+        if (c < params.width && i + row < params.queries) { right[at] = q[q_at(b, h, i + row) + c]; }
+      }
+      workgroupBarrier();
+      add_product(&scores, local.x, local.y, min(DEPTH, params.width - d));
+      workgroupBarrier();
+      for (var n = index; n < TILE * DEPTH; n += INVOCATIONS) {
+        let row = n / DEPTH;
+        let c = d + n % DEPTH;
+        let at = (n % DEPTH) * TILE + row;
+        left[at] = 0.0;
+        right[at] = 0.0;
+        if (c < params.width && first + row < params.keys) { left[at] = v[v_at(b, h, first + row) + c]; }
+        if (c < params.width && i + row < params.queries) { right[at] = g[g_at(b, h, i + row) + c]; }
+      }
+      workgroupBarrier();
+      add_product(&g_v, local.x, local.y, min(DEPTH, params.width - d));
+      workgroupBarrier();
+    }
+    // 2. Weights and gradients of the scores.
+    for (var r = 0u; r < 4u; r++) {
+      for (var c = 0u; c < 4u; c++) {
+        let at = (4u * local.y + r) * TILE + 4u * local.x + c;
+        weights[at] = scores[r][c] * params.scale;
+        slopes[at] = g_v[r][c];
+      }
+    }
+    workgroupBarrier();
+    for (var n = index; n < TILE * TILE; n += INVOCATIONS) {
+      let j = first + n / TILE;
+      let query = i + n % TILE;
+      let statistics_i = statistics[statistic(b, h, min(query, params.queries - 1u))];
+      let score = masked(weights[n], b, h, query, j);
+      let weight = select(exp(score - statistics_i.x), 0.0, score <= HIDDEN);
+      let keep = kept(b, h, query, j);
+      weights[n] = weight * keep;
+      slopes[n] = weight * (slopes[n] * keep - statistics_i.y) * params.scale;
+    }
+    let count = min(TILE, params.queries - i);
+    // 3. Their sums of gradients and queries, 16 columns at a time: [query][column] in `left` (q) and `right` (g).
+    for (var d = 0u; d < params.width; d += DEPTH) {
+      for (var n = index; n < TILE * DEPTH; n += INVOCATIONS) {
+        let row = n / DEPTH;
+        let c = d + n % DEPTH;
+        left[n] = 0.0;
+        right[n] = 0.0;
+        if (c < params.width && i + row < params.queries) {
+          left[n] = q[q_at(b, h, i + row) + c];
+          right[n] = g[g_at(b, h, i + row) + c];
+        }
+      }
+      workgroupBarrier();
+      // 4 keys x 2 columns an invocation.
+      var out_k = array<vec2<f32>, 4>();
+      var out_v = array<vec2<f32>, 4>();
+      for (var n = 0u; n < count; n++) {
+        let at = n * DEPTH + 2u * local.x;
+        let query = vec2<f32>(left[at], left[at + 1u]);
+        let gradient = vec2<f32>(right[at], right[at + 1u]);
+        for (var r = 0u; r < 4u; r++) {
+          let pair = (4u * local.y + r) * TILE + n;
+          out_k[r] = fma(vec2<f32>(slopes[pair]), query, out_k[r]);
+          out_v[r] = fma(vec2<f32>(weights[pair]), gradient, out_v[r]);
+        }
+      }
+      for (var r = 0u; r < 4u; r++) {
+        let j = first + 4u * local.y + r;
+        if (j >= params.keys) { continue; }
+        let at = key_row(b, h, j) + d + 2u * local.x;
+        for (var c = 0u; c < 2u; c++) {
+          if (d + 2u * local.x + c >= params.width) { continue; }
+          var before = vec2<f32>();
+          if (i > 0u) { before = vec2<f32>(dk[at + c], dv[at + c]); }
+          dk[at + c] = before.x + out_k[r][c];
+          dv[at + c] = before.y + out_v[r][c];
+        }
+      }
+      workgroupBarrier();
+    }
+  }
+}
