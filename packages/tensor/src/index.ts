@@ -1,5 +1,6 @@
 /** GPU tensors with autograd on WebGPU. What is not exported here is not public. */
 export { defineOp, type OpContext, type OpDefinition } from "./autograd/define-op.js";
+export { type GradcheckOptions, gradcheck } from "./autograd/gradcheck.js";
 export { enableGrad, isGradEnabled, noGrad, scope } from "./autograd/modes.js";
 export { Device, type DeviceCounters, type DeviceOptions } from "./device/device.js";
 export { eight, f32, gridFor, type Kernel, type ParamValue, type Specialisation } from "./device/kernel.js";
