@@ -1,15 +1,26 @@
 /** `Auto*` classes over folders and hub ids, and saving. Node only. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Device, type Module, noGrad, skipInit } from "@wgrad/tensor";
-import { bytesOf, toFloat32 } from "@wgrad/tensor";
+import { bytesOf, type Device, type Module, noGrad, skipInit, toFloat32 } from "@wgrad/tensor";
 import { type DistilBertConfig, distilBertConfig } from "./distilbert/config.js";
 import { DistilBertForMaskedLM, DistilBertForSequenceClassification } from "./distilbert/heads.js";
 import { DistilBertModel } from "./distilbert/model.js";
 import { ConfigError, WeightsError } from "./errors.js";
-import { openWeights, readJsonFile, saveWeights, type TensorSource, type WeightsReader, writeJsonFile } from "./files.js";
+import {
+  openWeights,
+  readJsonFile,
+  saveWeights,
+  type TensorSource,
+  type WeightsReader,
+  writeJsonFile,
+} from "./files.js";
 import { type ResolveOptions, resolveModel } from "./hub/resolve.js";
-import { type LoadingInfo, newlyInitializedWarning, type PreTrainedModel, type WeightSource } from "./pretrained-model.js";
+import {
+  type LoadingInfo,
+  newlyInitializedWarning,
+  type PreTrainedModel,
+  type WeightSource,
+} from "./pretrained-model.js";
 import type { PreTrainedTokenizer } from "./tokenizer/index.js";
 
 /** Options of `fromPretrained`. */
@@ -62,7 +73,8 @@ async function readConfig(
   }
   try {
     const config = distilBertConfig(json, options.labels);
-    if (options.numLabels === undefined || options.labels || options.numLabels === config.numLabels) return config;
+    if (options.numLabels === undefined || options.labels || options.numLabels === config.numLabels)
+      return config;
     const { id2label: _old, ...rest } = json;
     return distilBertConfig({ ...rest, num_labels: options.numLabels });
   } catch (error) {
@@ -91,7 +103,11 @@ function autoModel<M extends PreTrainedModel>(make: (device: Device, config: Dis
      * Reads a model. Weights that the file lacks (a new head) are initialised as Hugging Face does, with its warning.
      * @throws HubError, FileError, SafetensorsError, ConfigError or WeightsError, each naming the file and the way out
      */
-    async fromPretrained(device: Device, nameOrFolder: string, options: FromPretrainedOptions = {}): Promise<Loaded<M>> {
+    async fromPretrained(
+      device: Device,
+      nameOrFolder: string,
+      options: FromPretrainedOptions = {},
+    ): Promise<Loaded<M>> {
       const folder = await resolveModel(nameOrFolder, { ...options, needs: "model" });
       const config = await readConfig(folder, options);
       await using reader = await openWeights(folder);
@@ -145,7 +161,8 @@ export async function savePretrained(
   await mkdir(folder, { recursive: true });
   const { maxShardSize } = options;
   const sources = tensorSources(model, model.tiedKeys());
-  if (sources.length === 0) throw new WeightsError("E_WEIGHTS_MISSING", `${folder}: the model has no weights to save.`);
+  if (sources.length === 0)
+    throw new WeightsError("E_WEIGHTS_MISSING", `${folder}: the model has no weights to save.`);
   await saveWeights(folder, sources, maxShardSize === undefined ? {} : { maxShardSize });
   await writeJsonFile(join(folder, "config.json"), model.configJson());
   await options.tokenizer?.savePretrained(folder);

@@ -23,5 +23,11 @@ export {
   writeFileAtomic,
   writeJsonFile,
 } from "./files.js";
-export { type DownloadProgress, hubCacheDir, isOffline, type ResolveOptions, resolveModel } from "./hub/resolve.js";
+export {
+  type DownloadProgress,
+  hubCacheDir,
+  isOffline,
+  type ResolveOptions,
+  resolveModel,
+} from "./hub/resolve.js";
 export { AutoTokenizer } from "./tokenizer/node.js";

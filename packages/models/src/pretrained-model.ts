@@ -55,7 +55,10 @@ export abstract class PreTrainedModel extends Module {
    * what the file lacks is initialised as Hugging Face does.
    * @throws WeightsError for a tensor of another shape, or a file that has nothing of this model
    */
-  async loadWeights(source: WeightSource, onProgress?: (done: number, total: number) => void): Promise<LoadingInfo> {
+  async loadWeights(
+    source: WeightSource,
+    onProgress?: (done: number, total: number) => void,
+  ): Promise<LoadingInfo> {
     const tied = new Set(this.tiedKeys());
     const wanted = [...this.stateDict()].filter(([name]) => !tied.has(name)) as [string, Parameter][];
     const renamed = this.#fileNames(source);
@@ -88,7 +91,10 @@ export abstract class PreTrainedModel extends Module {
     const missingKeys = wanted.filter(([name]) => !renamed.has(name)).map(([name]) => name);
     this.#initMissing(new Set(missingKeys));
     const used = new Set(found.map(([name]) => renamed.get(name)!));
-    return { missingKeys, unexpectedKeys: [...source.shapes.keys()].filter((name) => !used.has(name) && !tied.has(name)) };
+    return {
+      missingKeys,
+      unexpectedKeys: [...source.shapes.keys()].filter((name) => !used.has(name) && !tied.has(name)),
+    };
   }
 
   /** For each parameter of this model that the file has: its name there. */
@@ -109,10 +115,14 @@ export abstract class PreTrainedModel extends Module {
   /** Initialises the modules whose parameters are missing, leaving those that were loaded as they are. */
   #initMissing(missing: ReadonlySet<string>): void {
     for (const [path, module] of this.namedModules()) {
-      const own = Object.entries(module).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor);
+      const own = Object.entries(module).filter(
+        (entry): entry is [string, Tensor] => entry[1] instanceof Tensor,
+      );
       const lacks = own.filter(([name]) => missing.has(path === "" ? name : `${path}.${name}`));
       if (lacks.length === 0) continue;
-      const kept = own.filter((entry) => !lacks.includes(entry)).map(([, t]) => [t, noGrad(() => t.clone())] as const);
+      const kept = own
+        .filter((entry) => !lacks.includes(entry))
+        .map(([, t]) => [t, noGrad(() => t.clone())] as const);
       this.initWeights(module);
       for (const [parameter, values] of kept) {
         parameter.copy_(values);
@@ -122,11 +132,17 @@ export abstract class PreTrainedModel extends Module {
   }
 }
 
-
 /** Hugging Face's warning about new weights; null if there are none. */
-export function newlyInitializedWarning(model: PreTrainedModel, info: LoadingInfo, source: string): string | null {
+export function newlyInitializedWarning(
+  model: PreTrainedModel,
+  info: LoadingInfo,
+  source: string,
+): string | null {
   if (info.missingKeys.length === 0) return null;
-  const keys = [...info.missingKeys].sort().map((key) => `'${key}'`).join(", ");
+  const keys = [...info.missingKeys]
+    .sort()
+    .map((key) => `'${key}'`)
+    .join(", ");
   return (
     `Some weights of ${model.constructor.name} were not initialized from the model checkpoint at ${source} and are newly initialized: [${keys}]\n` +
     "You should probably TRAIN this model on a down-stream task to be able to use it for predictions and inference."

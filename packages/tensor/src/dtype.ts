@@ -30,7 +30,9 @@ export function promoteTypes(a: Dtype, b: Dtype): Dtype {
 /** Throws `DtypeError` unless `dtype` is one of `allowed`. */
 export function expectDtype(op: string, argument: string, dtype: Dtype, allowed: readonly Dtype[]): void {
   if (!allowed.includes(dtype)) {
-    throw new DtypeError(`${op}: ${argument} is ${dtype}, expected ${allowed.join(" or ")}. Convert it with .to("${allowed[0]}").`);
+    throw new DtypeError(
+      `${op}: ${argument} is ${dtype}, expected ${allowed.join(" or ")}. Convert it with .to("${allowed[0]}").`,
+    );
   }
 }
 

@@ -43,16 +43,23 @@ export function formatShape(shape: Shape): string {
 export function normalizeDim(op: string, dim: number, rank: number): number {
   const bound = Math.max(rank, 1);
   if (!Number.isInteger(dim) || dim < -bound || dim >= bound) {
-    throw new ShapeError(`${op}: dim ${dim} is out of range for ${rank} dimensions (expected ${-bound} to ${bound - 1}).`);
+    throw new ShapeError(
+      `${op}: dim ${dim} is out of range for ${rank} dimensions (expected ${-bound} to ${bound - 1}).`,
+    );
   }
   return dim < 0 ? dim + bound : dim;
 }
 
 /** Several dims counted from the front, sorted; `null` means all. Throws `ShapeError` on a repeated one. */
-export function normalizeDims(op: string, dim: number | readonly number[] | null | undefined, rank: number): number[] {
+export function normalizeDims(
+  op: string,
+  dim: number | readonly number[] | null | undefined,
+  rank: number,
+): number[] {
   if (dim === null || dim === undefined) return Array.from({ length: rank }, (_, i) => i);
   const dims = (typeof dim === "number" ? [dim] : [...dim]).map((d) => normalizeDim(op, d, rank));
-  if (new Set(dims).size !== dims.length) throw new ShapeError(`${op}: a dim appears twice in [${dims.join(", ")}].`);
+  if (new Set(dims).size !== dims.length)
+    throw new ShapeError(`${op}: a dim appears twice in [${dims.join(", ")}].`);
   return rank === 0 ? [] : dims.sort((a, b) => a - b);
 }
 
@@ -77,7 +84,9 @@ export function broadcastShapes(op: string, a: Shape, b: Shape): number[] {
 /** Strides that read `shape` as if it had the (broadcast) shape `target`: repeated dimensions get stride 0. */
 export function broadcastStrides(shape: Shape, strides: readonly number[], target: Shape): number[] {
   const lead = target.length - shape.length;
-  return target.map((size, i) => (i < lead || (shape[i - lead] === 1 && size !== 1) ? 0 : strides[i - lead]!));
+  return target.map((size, i) =>
+    i < lead || (shape[i - lead] === 1 && size !== 1) ? 0 : strides[i - lead]!,
+  );
 }
 
 /** Sizes with at most one -1 filled in so that the product is `count`; throws `ShapeError` if that cannot be. */
@@ -85,8 +94,11 @@ export function inferShape(op: string, shape: Shape, count: number, from: Shape)
   const unknown = shape.indexOf(-1);
   const known = shape.reduce((product, size) => (size === -1 ? product : product * size), 1);
   const bad = () =>
-    new ShapeError(`${op}: ${formatShape(from)} has ${count} elements and cannot become ${formatShape(shape)}.`);
-  if (shape.some((size) => size < -1 || !Number.isInteger(size)) || shape.lastIndexOf(-1) !== unknown) throw bad();
+    new ShapeError(
+      `${op}: ${formatShape(from)} has ${count} elements and cannot become ${formatShape(shape)}.`,
+    );
+  if (shape.some((size) => size < -1 || !Number.isInteger(size)) || shape.lastIndexOf(-1) !== unknown)
+    throw bad();
   if (unknown < 0) {
     if (known !== count) throw bad();
     return [...shape];
@@ -99,7 +111,10 @@ export function inferShape(op: string, shape: Shape, count: number, from: Shape)
  * Merges neighbouring dimensions that every operand steps through evenly, and drops those of size 1, so that strided
  * kernels do fewer divisions an element. Returns the merged shape and one list of strides an operand.
  */
-export function mergeDimensions(shape: Shape, operands: readonly (readonly number[])[]): { shape: number[]; strides: number[][] } {
+export function mergeDimensions(
+  shape: Shape,
+  operands: readonly (readonly number[])[],
+): { shape: number[]; strides: number[][] } {
   const outShape: number[] = [];
   const outStrides: number[][] = operands.map(() => []);
   for (let i = 0; i < shape.length; i++) {
@@ -120,7 +135,9 @@ export function mergeDimensions(shape: Shape, operands: readonly (readonly numbe
     }
   }
   if (outShape.length > MAX_RANK) {
-    throw new ShapeError(`a strided kernel takes at most ${MAX_RANK} dimensions, ${formatShape(shape)} needs ${outShape.length}. Call .contiguous() first.`);
+    throw new ShapeError(
+      `a strided kernel takes at most ${MAX_RANK} dimensions, ${formatShape(shape)} needs ${outShape.length}. Call .contiguous() first.`,
+    );
   }
   return { shape: outShape, strides: outStrides };
 }

@@ -1,7 +1,14 @@
 import { type GradientHook, type GraphNode, runBackward } from "./autograd/graph.js";
 import { noGrad, scope, track, untrack } from "./autograd/modes.js";
 import type { Device } from "./device/device.js";
-import { bytesPerElement, type Dtype, fromHalfBits, isFloating, toHalfBits, type TypedArray } from "./dtype.js";
+import {
+  bytesPerElement,
+  type Dtype,
+  fromHalfBits,
+  isFloating,
+  type TypedArray,
+  toHalfBits,
+} from "./dtype.js";
 import { AutogradError, DisposedError, DtypeError, ShapeError, ValueError } from "./errors.js";
 import { clone, contiguous, to } from "./ops/copy/index.js";
 import * as binary from "./ops/elementwise/binary.js";
@@ -96,10 +103,18 @@ export class Tensor {
    */
   static from(device: Device, data: TypedArray, shape: Shape, options: TensorOptions = {}): Tensor {
     const own: Dtype =
-      data instanceof Float32Array ? "f32" : data instanceof Int32Array ? "i32" : data instanceof Uint32Array ? "u32" : "bool";
+      data instanceof Float32Array
+        ? "f32"
+        : data instanceof Int32Array
+          ? "i32"
+          : data instanceof Uint32Array
+            ? "u32"
+            : "bool";
     const dtype = options.dtype ?? own;
     if (data.length !== numel(shape)) {
-      throw new ShapeError(`tensor: ${data.length} numbers do not fill the shape ${formatShape(shape)} (${numel(shape)}).`);
+      throw new ShapeError(
+        `tensor: ${data.length} numbers do not fill the shape ${formatShape(shape)} (${numel(shape)}).`,
+      );
     }
     const buffer = device.upload(hostBytes(data, dtype), Math.max(data.length * bytesPerElement(dtype), 16));
     const made = new Tensor(new Storage(device, buffer), [...shape], contiguousStrides(shape), 0, dtype);
@@ -126,7 +141,8 @@ export class Tensor {
   /** Size of a dimension; negative counts from the end. */
   size(dim: number): number {
     const size = this.shape.at(dim);
-    if (size === undefined) throw new ShapeError(`size: dim ${dim} is out of range for ${formatShape(this.shape)}.`);
+    if (size === undefined)
+      throw new ShapeError(`size: dim ${dim} is out of range for ${formatShape(this.shape)}.`);
     return size;
   }
 
@@ -177,7 +193,8 @@ export class Tensor {
 
   /** The only element of a tensor of one. */
   async item(): Promise<number> {
-    if (this.numel !== 1) throw new ShapeError(`item: ${formatShape(this.shape)} has ${this.numel} elements, not one.`);
+    if (this.numel !== 1)
+      throw new ShapeError(`item: ${formatShape(this.shape)} has ${this.numel} elements, not one.`);
     return (await this.toArray())[0]!;
   }
 
@@ -224,9 +241,14 @@ export class Tensor {
   /** Makes a leaf collect gradients, as `requires_grad_`. */
   requiresGrad_(value = true): this {
     if (value && !isFloating(this.dtype)) {
-      throw new DtypeError(`requiresGrad: only f32 and f16 tensors have gradients, this one is ${this.dtype}.`);
+      throw new DtypeError(
+        `requiresGrad: only f32 and f16 tensors have gradients, this one is ${this.dtype}.`,
+      );
     }
-    if (this.node) throw new AutogradError("requiresGrad: only leaf tensors can be changed; use detach() for a copy without tape.");
+    if (this.node)
+      throw new AutogradError(
+        "requiresGrad: only leaf tensors can be changed; use detach() for a copy without tape.",
+      );
     this.requiresGrad = value;
     return this;
   }
@@ -254,14 +276,20 @@ export class Tensor {
   backward(options: { gradient?: Tensor; retainGraph?: boolean } = {}): void {
     this.assertLive("backward");
     if (!this.requiresGrad) {
-      throw new AutogradError("backward: nothing recorded leads to this tensor. Is a parameter's requiresGrad set, and was it made outside noGrad?");
+      throw new AutogradError(
+        "backward: nothing recorded leads to this tensor. Is a parameter's requiresGrad set, and was it made outside noGrad?",
+      );
     }
     const { gradient } = options;
     if (!gradient && this.numel !== 1) {
-      throw new AutogradError(`backward: a tensor of shape ${formatShape(this.shape)} needs a gradient of that shape; without one it must have one element.`);
+      throw new AutogradError(
+        `backward: a tensor of shape ${formatShape(this.shape)} needs a gradient of that shape; without one it must have one element.`,
+      );
     }
     if (gradient && formatShape(gradient.shape) !== formatShape(this.shape)) {
-      throw new ShapeError(`backward: gradient ${formatShape(gradient.shape)} for a tensor ${formatShape(this.shape)}.`);
+      throw new ShapeError(
+        `backward: gradient ${formatShape(gradient.shape)} for a tensor ${formatShape(this.shape)}.`,
+      );
     }
     scope(() => {
       const seed = gradient ?? Tensor.full(this.device, this.shape, 1, { dtype: this.dtype });
@@ -286,21 +314,31 @@ export class Tensor {
 
   /** Overwrites the elements with those of `source` (same number of them), as `copy_`. */
   copy_(source: Tensor | TypedArray): this {
-    if (!this.isContiguous || this.offset !== 0) throw new ValueError("copy_: the target must be contiguous and not a part of another tensor.");
+    if (!this.isContiguous || this.offset !== 0)
+      throw new ValueError("copy_: the target must be contiguous and not a part of another tensor.");
     const count = source instanceof Tensor ? source.numel : source.length;
     if (count !== this.numel) {
-      throw new ShapeError(`copy_: ${count} elements for a tensor of shape ${formatShape(this.shape)} (${this.numel}).`);
+      throw new ShapeError(
+        `copy_: ${count} elements for a tensor of shape ${formatShape(this.shape)} (${this.numel}).`,
+      );
     }
     scope(() => {
-      const from = source instanceof Tensor ? source : Tensor.from(this.device, source, this.shape, { dtype: this.dtype });
-      views.writeInto(this, noGrad(() => from.detach().to(this.dtype).reshape(this.shape)));
+      const from =
+        source instanceof Tensor
+          ? source
+          : Tensor.from(this.device, source, this.shape, { dtype: this.dtype });
+      views.writeInto(
+        this,
+        noGrad(() => from.detach().to(this.dtype).reshape(this.shape)),
+      );
     });
     return this;
   }
 
   /** Sets every element to `value` in place, as `fill_`. */
   fill_(value: number): this {
-    if (!this.isContiguous || this.offset !== 0) throw new ValueError("fill_: the target must be contiguous and not a part of another tensor.");
+    if (!this.isContiguous || this.offset !== 0)
+      throw new ValueError("fill_: the target must be contiguous and not a part of another tensor.");
     fill(this, value);
     return this;
   }

@@ -70,7 +70,8 @@ export class DefaultFlowCallback implements TrainerCallback {
     const every = (interval: number) => state.globalStep % interval === 0;
     if (state.globalStep === 1 && args.loggingFirstStep) control.shouldLog = true;
     if (args.loggingStrategy === "steps" && every(args.loggingSteps)) control.shouldLog = true;
-    if (args.evalStrategy === "steps" && every(args.evalSteps ?? args.loggingSteps)) control.shouldEvaluate = true;
+    if (args.evalStrategy === "steps" && every(args.evalSteps ?? args.loggingSteps))
+      control.shouldEvaluate = true;
     if (args.saveStrategy === "steps" && every(args.saveSteps)) control.shouldSave = true;
     if (state.globalStep >= state.maxSteps) control.shouldTrainingStop = true;
   }

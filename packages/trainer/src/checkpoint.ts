@@ -77,9 +77,14 @@ export async function loadCheckpoint(
   options: { weightsOnly?: boolean } = {},
 ): Promise<RunState> {
   const path = join(folder, "trainer_state.json");
-  const json = await readJsonFile<Record<string, unknown> & { wgrad?: RunState & { optimizer: Record<string, number> } }>(path);
+  const json = await readJsonFile<
+    Record<string, unknown> & { wgrad?: RunState & { optimizer: Record<string, number> } }
+  >(path);
   if (!json.wgrad) {
-    throw new TrainerError("E_CHECKPOINT", `${path} was not written by this trainer: the state of the data order and the random numbers is missing. Start from its weights with --model instead.`);
+    throw new TrainerError(
+      "E_CHECKPOINT",
+      `${path} was not written by this trainer: the state of the data order and the random numbers is missing. Start from its weights with --model instead.`,
+    );
   }
   {
     await using reader = await openWeights(folder);
@@ -104,13 +109,20 @@ export async function latestCheckpoint(outputDir: string): Promise<string> {
   const steps = await checkpointSteps(outputDir);
   const last = steps.at(-1);
   if (last === undefined) {
-    throw new TrainerError("E_CHECKPOINT", `${outputDir} has no checkpoint to resume from. Leave out --resume to start anew.`);
+    throw new TrainerError(
+      "E_CHECKPOINT",
+      `${outputDir} has no checkpoint to resume from. Leave out --resume to start anew.`,
+    );
   }
   return join(outputDir, `checkpoint-${last}`);
 }
 
 /** Removes the oldest checkpoints over the limit; the best one and the newest stay. */
-export async function pruneCheckpoints(outputDir: string, limit: number | null, best: string | null): Promise<void> {
+export async function pruneCheckpoints(
+  outputDir: string,
+  limit: number | null,
+  best: string | null,
+): Promise<void> {
   if (limit === null || limit < 1) return;
   const steps = (await checkpointSteps(outputDir)).map((step) => join(outputDir, `checkpoint-${step}`));
   const spare = steps.slice(0, -1).filter((folder) => folder !== best);

@@ -48,7 +48,9 @@ export function dataCollatorWithPadding(
     const attentionMask = new Int32Array(batchSize * length);
     const perToken = examples.some((e) => e.labels !== undefined);
     const labelled = perToken || examples.some((e) => e.label !== undefined && e.label !== null);
-    const labels = labelled ? new Int32Array(perToken ? batchSize * length : batchSize).fill(-100) : undefined;
+    const labels = labelled
+      ? new Int32Array(perToken ? batchSize * length : batchSize).fill(-100)
+      : undefined;
     let numTokens = 0;
     examples.forEach((example, i) => {
       const ids = example.inputIds;
@@ -60,7 +62,10 @@ export function dataCollatorWithPadding(
       }
       if (labelled && !perToken) {
         if (example.label === undefined || example.label === null) {
-          throw new TrainerError("E_DATA", `example ${i} of a batch has no label, but others have. Filter the data set, or remove the column.`);
+          throw new TrainerError(
+            "E_DATA",
+            `example ${i} of a batch has no label, but others have. Filter the data set, or remove the column.`,
+          );
         }
         labels![i] = Number(example.label);
       }

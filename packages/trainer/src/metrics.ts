@@ -59,5 +59,10 @@ export function classificationMetrics(prediction: EvalPrediction): Record<string
   const weighted = (key: "precision" | "recall" | "f1") =>
     classes.reduce((sum, c) => sum + c[key] * c.support, 0) / total;
   const hits = predicted.reduce((sum, p, i) => sum + (p === labelIds[i] ? 1 : 0), 0);
-  return { accuracy: hits / total, f1: weighted("f1"), precision: weighted("precision"), recall: weighted("recall") };
+  return {
+    accuracy: hits / total,
+    f1: weighted("f1"),
+    precision: weighted("precision"),
+    recall: weighted("recall"),
+  };
 }

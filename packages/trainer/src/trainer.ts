@@ -1,10 +1,10 @@
 import { DataLoader, type Dataset, RandomSampler } from "@wgrad/datasets";
-import { type HeadOutput, PreTrainedModel } from "@wgrad/models";
+import type { HeadOutput, PreTrainedModel } from "@wgrad/models";
 import {
   AdamW,
   clipGradNorm_,
-  defaultGenerator,
   type Device,
+  defaultGenerator,
   getScheduler,
   LayerNorm,
   manualSeed,
@@ -23,7 +23,13 @@ import {
   type TrainerControl,
   type TrainerState,
 } from "./callbacks.js";
-import { latestCheckpoint, loadCheckpoint, pruneCheckpoints, saveCheckpoint, saveModel } from "./checkpoint.js";
+import {
+  latestCheckpoint,
+  loadCheckpoint,
+  pruneCheckpoints,
+  saveCheckpoint,
+  saveModel,
+} from "./checkpoint.js";
 import type { CollatedBatch, DataCollator, Example } from "./data-collator.js";
 import { TrainerError } from "./errors.js";
 import type { EvalPrediction } from "./metrics.js";
@@ -161,7 +167,11 @@ export class Trainer {
   createOptimizer(): AdamW {
     const decayed = new Set(this.getDecayParameterNames());
     const trained = [...this.model.namedParameters()].filter(([, p]) => p.requiresGrad);
-    if (trained.length === 0) throw new TrainerError("E_ARG_VALUE", "every parameter of the model is frozen: there is nothing to train.");
+    if (trained.length === 0)
+      throw new TrainerError(
+        "E_ARG_VALUE",
+        "every parameter of the model is frozen: there is nothing to train.",
+      );
     const group = (inGroup: boolean, weightDecay: number) => ({
       params: trained.filter(([name]) => decayed.has(name) === inGroup).map(([, p]) => p),
       weightDecay,
@@ -193,9 +203,16 @@ export class Trainer {
   }
 
   /** Loss and logits of a batch. Override it for another loss. Runs inside the step's scope. */
-  computeLoss(batch: { inputIds: Tensor; attentionMask: Tensor; labels: Tensor | null }): { loss: Tensor; logits: Tensor } {
+  computeLoss(batch: { inputIds: Tensor; attentionMask: Tensor; labels: Tensor | null }): {
+    loss: Tensor;
+    logits: Tensor;
+  } {
     const output = this.model.forward(batch);
-    if (!output.loss) throw new TrainerError("E_DATA", "the model gave no loss: the data set has no column label. Rename the column that holds the classes to label.");
+    if (!output.loss)
+      throw new TrainerError(
+        "E_DATA",
+        "the model gave no loss: the data set has no column label. Rename the column that holds the classes to label.",
+      );
     return { loss: output.loss, logits: output.logits };
   }
 
@@ -224,7 +241,9 @@ export class Trainer {
     let startEpoch = 0;
     if (options.resumeFromCheckpoint) {
       const folder =
-        typeof options.resumeFromCheckpoint === "string" ? options.resumeFromCheckpoint : await latestCheckpoint(args.outputDir);
+        typeof options.resumeFromCheckpoint === "string"
+          ? options.resumeFromCheckpoint
+          : await latestCheckpoint(args.outputDir);
       const resumed = await loadCheckpoint(this, folder);
       lossSum.copy_(Float32Array.of(resumed.lossSum));
       tally.sinceLog = resumed.lossSince;
@@ -256,7 +275,8 @@ export class Trainer {
     const made = Math.max(1, state.globalStep - firstStep);
     const metrics = {
       train_runtime: seconds,
-      train_samples_per_second: (made * args.perDeviceTrainBatchSize * args.gradientAccumulationSteps) / seconds,
+      train_samples_per_second:
+        (made * args.perDeviceTrainBatchSize * args.gradientAccumulationSteps) / seconds,
       train_steps_per_second: made / seconds,
       train_loss: tally.totalLoss / Math.max(1, state.globalStep),
       dispatches_per_step: (after.dispatches - before.dispatches) / made,
@@ -272,7 +292,10 @@ export class Trainer {
   }
 
   /** Loss and metrics on a data set, their names with `eval_` before them; logged. */
-  async evaluate(dataset = this.#options.evalDataset, metricKeyPrefix = "eval"): Promise<Record<string, number>> {
+  async evaluate(
+    dataset = this.#options.evalDataset,
+    metricKeyPrefix = "eval",
+  ): Promise<Record<string, number>> {
     if (!dataset) throw new TrainerError("E_DATA", "evaluate needs an evalDataset.");
     const { metrics } = await this.predict(dataset, metricKeyPrefix);
     await this.#log(metrics);
@@ -309,7 +332,10 @@ export class Trainer {
       predictions ??= new Float32Array(dataset.numRows * numLabels);
       const values = await logits.toArray();
       indices.forEach((row, i) => {
-        predictions!.set((values as Float32Array).subarray(i * numLabels, (i + 1) * numLabels), row * numLabels);
+        predictions!.set(
+          (values as Float32Array).subarray(i * numLabels, (i + 1) * numLabels),
+          row * numLabels,
+        );
         if (batch.labels) labelIds[row] = batch.labels[i]!;
       });
       if (loss) {
@@ -334,7 +360,9 @@ export class Trainer {
       predictions: predictions ?? new Float32Array(0),
       labelIds: labelled ? labelIds : null,
       numLabels,
-      metrics: Object.fromEntries(Object.entries(own).map(([key, value]) => [`${metricKeyPrefix}_${key}`, value])),
+      metrics: Object.fromEntries(
+        Object.entries(own).map(([key, value]) => [`${metricKeyPrefix}_${key}`, value]),
+      ),
     };
   }
 
@@ -350,11 +378,14 @@ export class Trainer {
 
   #upload(batch: CollatedBatch): DeviceBatch {
     const shape = [batch.batchSize, batch.length];
-    const tokenLabels = batch.labels && batch.labels.length === batch.batchSize * batch.length && batch.length > 1;
+    const tokenLabels =
+      batch.labels && batch.labels.length === batch.batchSize * batch.length && batch.length > 1;
     return {
       inputIds: Tensor.from(this.device, batch.inputIds, shape),
       attentionMask: Tensor.from(this.device, batch.attentionMask, shape),
-      labels: batch.labels ? Tensor.from(this.device, batch.labels, tokenLabels ? shape : [batch.batchSize]) : null,
+      labels: batch.labels
+        ? Tensor.from(this.device, batch.labels, tokenLabels ? shape : [batch.batchSize])
+        : null,
     };
   }
 
@@ -465,11 +496,16 @@ export class Trainer {
     const value = this.bestMetricOf(metrics);
     if (value === undefined) {
       if (this.args.metricForBestModel) {
-        throw new TrainerError("E_ARG_VALUE", `metricForBestModel "${this.args.metricForBestModel}" is not among ${Object.keys(metrics).join(", ")}.`);
+        throw new TrainerError(
+          "E_ARG_VALUE",
+          `metricForBestModel "${this.args.metricForBestModel}" is not among ${Object.keys(metrics).join(", ")}.`,
+        );
       }
       return;
     }
-    const better = state.bestMetric === null || (this.greaterIsBetter ? value > state.bestMetric : value < state.bestMetric);
+    const better =
+      state.bestMetric === null ||
+      (this.greaterIsBetter ? value > state.bestMetric : value < state.bestMetric);
     if (!better) return;
     state.bestMetric = value;
     state.bestGlobalStep = state.globalStep;
@@ -489,7 +525,12 @@ export class Trainer {
   }
 
   async #call(event: CallbackEvent, extra: Record<string, unknown> = {}): Promise<void> {
-    const context: CallbackContext = { args: this.args, state: this.state, control: this.control, trainer: this };
+    const context: CallbackContext = {
+      args: this.args,
+      state: this.state,
+      control: this.control,
+      trainer: this,
+    };
     for (const callback of this.#callbacks) {
       const listener = callback[event] as ((context: CallbackContext) => void | Promise<void>) | undefined;
       await listener?.call(callback, { ...context, ...extra });

@@ -151,17 +151,26 @@ export function trainingArguments(given: Partial<TrainingArguments> = {}): Reado
     if (key in DEFAULTS) continue;
     const near = nearest(key, TRAINING_ARGUMENT_NAMES);
     const fromPython = fromSnakeCase(key) in DEFAULTS ? ` (JSON of Python: trainingArgumentsFromJson)` : "";
-    throw new TrainerError("E_ARG_UNKNOWN", `"${key}" is not a training argument. Did you mean ${near}?${fromPython}`);
+    throw new TrainerError(
+      "E_ARG_UNKNOWN",
+      `"${key}" is not a training argument. Did you mean ${near}?${fromPython}`,
+    );
   }
-  const args = { ...DEFAULTS, ...Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined)) };
+  const args = {
+    ...DEFAULTS,
+    ...Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined)),
+  };
   const refuse = (key: string, expected: string) => {
     const value = JSON.stringify(args[key as keyof TrainingArguments]);
     throw new TrainerError("E_ARG_VALUE", `${key} is ${value}, expected ${expected}.`);
   };
-  for (const key of POSITIVE) if (!Number.isInteger(args[key]) || (args[key] as number) < 1) refuse(key, "a whole number from 1 on");
-  for (const key of NOT_NEGATIVE) if (!Number.isFinite(args[key]) || (args[key] as number) < 0) refuse(key, "a number from 0 on");
+  for (const key of POSITIVE)
+    if (!Number.isInteger(args[key]) || (args[key] as number) < 1) refuse(key, "a whole number from 1 on");
+  for (const key of NOT_NEGATIVE)
+    if (!Number.isFinite(args[key]) || (args[key] as number) < 0) refuse(key, "a number from 0 on");
   for (const [key, values] of Object.entries(CHOICES)) {
-    if (!values.includes(args[key as keyof TrainingArguments] as string)) refuse(key, `one of ${values.join(", ")}`);
+    if (!values.includes(args[key as keyof TrainingArguments] as string))
+      refuse(key, `one of ${values.join(", ")}`);
   }
   if (args.loadBestModelAtEnd && (args.evalStrategy === "no" || args.saveStrategy !== args.evalStrategy)) {
     throw new TrainerError(
@@ -173,7 +182,9 @@ export function trainingArguments(given: Partial<TrainingArguments> = {}): Reado
 }
 
 /** Settings from Hugging Face's JSON (`training_args.json`, recipes), whose keys are snake_case. Throws as `trainingArguments`. */
-export function trainingArgumentsFromJson(json: Readonly<Record<string, unknown>>): Readonly<TrainingArguments> {
+export function trainingArgumentsFromJson(
+  json: Readonly<Record<string, unknown>>,
+): Readonly<TrainingArguments> {
   const given = Object.fromEntries(Object.entries(json).map(([key, value]) => [fromSnakeCase(key), value]));
   return trainingArguments(given as Partial<TrainingArguments>);
 }
@@ -207,5 +218,7 @@ export function nearest(name: string, names: readonly string[]): string {
     }
     return row[b.length]!;
   };
-  return names.reduce((best, n) => (distance(plain(n), plain(name)) < distance(plain(best), plain(name)) ? n : best));
+  return names.reduce((best, n) =>
+    distance(plain(n), plain(name)) < distance(plain(best), plain(name)) ? n : best,
+  );
 }

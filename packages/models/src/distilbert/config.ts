@@ -59,12 +59,17 @@ export function defaultLabels(count: number): string[] {
  * @param labels names of the labels, in place of those in the JSON
  * @throws ModelError for a value that the engine cannot run, naming the key
  */
-export function distilBertConfig(json: Record<string, unknown> = {}, labels?: readonly string[]): DistilBertConfig {
+export function distilBertConfig(
+  json: Record<string, unknown> = {},
+  labels?: readonly string[],
+): DistilBertConfig {
   const merged = { ...DEFAULTS, ...json } as Record<string, unknown>;
   const number = (key: string, minimum: number): number => {
     const value = merged[key];
     if (typeof value !== "number" || !Number.isFinite(value) || value < minimum) {
-      throw new ConfigError(`config.json: ${key} is ${JSON.stringify(value)}, expected a number from ${minimum} on.`);
+      throw new ConfigError(
+        `config.json: ${key} is ${JSON.stringify(value)}, expected a number from ${minimum} on.`,
+      );
     }
     return value;
   };
@@ -78,7 +83,8 @@ export function distilBertConfig(json: Record<string, unknown> = {}, labels?: re
     throw new ConfigError(`config.json: dim ${dim} is not a multiple of n_heads ${nHeads}.`);
   }
   const fromJson = merged.id2label as Record<string, string> | undefined;
-  const names = labels ?? (fromJson ? Object.keys(fromJson).map((_, i) => fromJson[i] ?? `LABEL_${i}`) : null);
+  const names =
+    labels ?? (fromJson ? Object.keys(fromJson).map((_, i) => fromJson[i] ?? `LABEL_${i}`) : null);
   const list = names ?? defaultLabels(typeof merged.num_labels === "number" ? merged.num_labels : 2);
   return {
     modelType: "distilbert",
@@ -105,7 +111,10 @@ export function distilBertConfig(json: Record<string, unknown> = {}, labels?: re
 }
 
 /** The config as Hugging Face writes it. */
-export function distilBertConfigJson(config: DistilBertConfig, architecture: string): Record<string, unknown> {
+export function distilBertConfigJson(
+  config: DistilBertConfig,
+  architecture: string,
+): Record<string, unknown> {
   return {
     ...DEFAULTS,
     ...config.json,

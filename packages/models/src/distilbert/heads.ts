@@ -12,7 +12,12 @@ import {
   type Tensor,
 } from "@wgrad/tensor";
 import type { DistilBertConfig } from "./config.js";
-import { type BaseModelOutput, type DistilBertInput, DistilBertModel, DistilBertPreTrainedModel } from "./model.js";
+import {
+  type BaseModelOutput,
+  type DistilBertInput,
+  DistilBertModel,
+  DistilBertPreTrainedModel,
+} from "./model.js";
 
 /** Output of a model with a head. */
 export interface HeadOutput extends Omit<BaseModelOutput, "lastHiddenState"> {
@@ -28,7 +33,10 @@ export interface HeadInput extends DistilBertInput {
 }
 
 /** Hidden states and attentions of an encoder's output, where they were asked for. */
-function extras({ hiddenStates, attentions }: BaseModelOutput): Pick<BaseModelOutput, "hiddenStates" | "attentions"> {
+function extras({
+  hiddenStates,
+  attentions,
+}: BaseModelOutput): Pick<BaseModelOutput, "hiddenStates" | "attentions"> {
   return { ...(hiddenStates ? { hiddenStates } : {}), ...(attentions ? { attentions } : {}) };
 }
 
@@ -113,7 +121,9 @@ export class DistilBertForMaskedLM extends DistilBertPreTrainedModel {
       const logits = this.vocab_projector.forward(this.vocab_layer_norm.forward(activated));
       const { labels } = input;
       const vocabulary = this.config.vocabSize;
-      const loss = labels ? { loss: crossEntropy(logits.reshape([-1, vocabulary]), labels.reshape([-1])) } : {};
+      const loss = labels
+        ? { loss: crossEntropy(logits.reshape([-1, vocabulary]), labels.reshape([-1])) }
+        : {};
       return { ...loss, logits, ...extras(encoded) };
     });
   }

@@ -1,13 +1,13 @@
 import {
+  addLayerNorm,
   type Device,
   Dropout,
   Embedding,
+  init,
   LayerNorm,
   Linear,
-  addLayerNorm,
   Module,
   ModuleList,
-  init,
   noGrad,
   scaledDotProductAttention,
   scope,
@@ -51,7 +51,9 @@ class Embeddings extends Module {
 
   constructor(device: Device, config: DistilBertConfig) {
     super();
-    this.word_embeddings = new Embedding(device, config.vocabSize, config.dim, { paddingIdx: config.padTokenId });
+    this.word_embeddings = new Embedding(device, config.vocabSize, config.dim, {
+      paddingIdx: config.padTokenId,
+    });
     this.position_embeddings = new Embedding(device, config.maxPositionEmbeddings, config.dim);
     this.LayerNorm = new LayerNorm(device, config.dim, { eps: 1e-12 });
     this.dropout = new Dropout(config.dropout);
@@ -95,7 +97,11 @@ class MultiHeadSelfAttention extends Module {
   }
 
   /** @param mask [B, 1, 1, T] bool, true = may attend; null for none */
-  forward(x: Tensor, mask: Tensor | null, outputAttentions: boolean): { context: Tensor; weights: Tensor | null } {
+  forward(
+    x: Tensor,
+    mask: Tensor | null,
+    outputAttentions: boolean,
+  ): { context: Tensor; weights: Tensor | null } {
     return scope(() => {
       const [batch, length, dim] = x.shape as [number, number, number];
       const size = dim / this.#heads;
@@ -133,7 +139,9 @@ class FFN extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return scope(() => this.dropout.forward(this.lin2.forward(activate(this.lin1.forward(x), this.#activation))));
+    return scope(() =>
+      this.dropout.forward(this.lin2.forward(activate(this.lin1.forward(x), this.#activation))),
+    );
   }
 }
 
@@ -155,7 +163,11 @@ class TransformerBlock extends Module {
     this.output_layer_norm = new LayerNorm(device, config.dim, { eps: 1e-12 });
   }
 
-  forward(x: Tensor, mask: Tensor | null, outputAttentions: boolean): { output: Tensor; weights: Tensor | null } {
+  forward(
+    x: Tensor,
+    mask: Tensor | null,
+    outputAttentions: boolean,
+  ): { output: Tensor; weights: Tensor | null } {
     return scope(() => {
       const { context, weights } = this.attention.forward(x, mask, outputAttentions);
       const attended = addNorm(context, x, this.sa_layer_norm);
@@ -174,7 +186,9 @@ class Transformer extends Module {
 
   constructor(device: Device, config: DistilBertConfig) {
     super();
-    this.layer = new ModuleList(Array.from({ length: config.nLayers }, () => new TransformerBlock(device, config)));
+    this.layer = new ModuleList(
+      Array.from({ length: config.nLayers }, () => new TransformerBlock(device, config)),
+    );
   }
 
   forward(x: Tensor, mask: Tensor | null, options: ForwardOptions): BaseModelOutput {
@@ -237,7 +251,9 @@ export abstract class DistilBertPreTrainedModel extends PreTrainedModel {
       init.normal_(module.weight, 0, this.config.initializerRange);
       if (module.paddingIdx !== null) zeroRow(module.weight, module.paddingIdx);
     } else if (module instanceof Embeddings && this.config.sinusoidalPosEmbds) {
-      module.position_embeddings.weight.copy_(sinusoidalPositions(this.config.maxPositionEmbeddings, this.config.dim));
+      module.position_embeddings.weight.copy_(
+        sinusoidalPositions(this.config.maxPositionEmbeddings, this.config.dim),
+      );
     } else if (module instanceof LayerNorm) {
       module.weight.fill_(1);
       module.bias.zero_();

@@ -1,4 +1,4 @@
-import { DeviceError, KernelError, WgradError } from "../errors.js";
+import { DeviceError, KernelError, type WgradError } from "../errors.js";
 import type { Kernel, ParamValue, Specialisation } from "./kernel.js";
 import { assemble, pipelineKey, storageAccess } from "./kernel.js";
 import { BufferPool, type MemoryReport, type PooledBuffer } from "./pool.js";
@@ -105,7 +105,11 @@ export class Device {
     this.#onClose = onClose;
     this.pool = new BufferPool(gpu);
     this.pool.onDestroy = () => this.#bindGroups.clear();
-    this.#params = gpu.createBuffer({ label: "wgrad params", size: PARAM_STRIDE * PARAM_SLOTS, usage: 0x40 | 0x08 });
+    this.#params = gpu.createBuffer({
+      label: "wgrad params",
+      size: PARAM_STRIDE * PARAM_SLOTS,
+      usage: 0x40 | 0x08,
+    });
     gpu.addEventListener("uncapturederror", (event) => {
       event.preventDefault?.();
       this.#failure ??= new DeviceError("E_DEVICE", `the GPU reported an error: ${event.error.message}`);
@@ -141,7 +145,10 @@ export class Device {
     const wanted = options.features ?? KNOWN_FEATURES;
     const missing = options.features?.filter((name) => !adapter.features.has(name)) ?? [];
     if (missing.length > 0) {
-      throw new DeviceError("E_NO_ADAPTER", `the adapter ${adapter.info.description} lacks ${missing.join(", ")}.`);
+      throw new DeviceError(
+        "E_NO_ADAPTER",
+        `the adapter ${adapter.info.description} lacks ${missing.join(", ")}.`,
+      );
     }
     const requiredLimits: Record<string, number> = {};
     if (options.limits !== "default") {
@@ -218,7 +225,8 @@ export class Device {
     if (!this.#encoder) return;
     this.#pass?.end();
     this.#pass = null;
-    if (this.#slot > 0) this.gpu.queue.writeBuffer(this.#params, 0, this.#paramBytes, 0, this.#slot * PARAM_STRIDE);
+    if (this.#slot > 0)
+      this.gpu.queue.writeBuffer(this.#params, 0, this.#paramBytes, 0, this.#slot * PARAM_STRIDE);
     this.gpu.queue.submit([this.#encoder.finish()]);
     this.#encoder = null;
     this.#slot = 0;
@@ -262,7 +270,9 @@ export class Device {
       await this.#wait(staging.mapAsync(0x1, 0, bytes));
     } catch (cause) {
       this.check();
-      throw new DeviceError("E_DEVICE", `reading ${bytes} bytes back failed: ${(cause as Error).message}`, { cause });
+      throw new DeviceError("E_DEVICE", `reading ${bytes} bytes back failed: ${(cause as Error).message}`, {
+        cause,
+      });
     }
     const copy = staging.getMappedRange(0, bytes).slice(0);
     staging.unmap();
@@ -338,7 +348,9 @@ export class Device {
     if (found) return found;
     for (const feature of kernel.requires ?? []) {
       if (!this.features.has(feature)) {
-        throw new KernelError(`kernel ${kernel.name} needs the feature ${feature}, which this device does not have.`);
+        throw new KernelError(
+          `kernel ${kernel.name} needs the feature ${feature}, which this device does not have.`,
+        );
       }
     }
     const { code, offset } = assemble(kernel, specialisation);
@@ -348,7 +360,11 @@ export class Device {
     if (!layout) {
       layout = this.gpu.createBindGroupLayout({
         entries: [
-          { binding: 0, visibility: 4, buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: 0 } },
+          {
+            binding: 0,
+            visibility: 4,
+            buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: 0 },
+          },
           ...access.map((a, i) => ({
             binding: i + 1,
             visibility: 4,

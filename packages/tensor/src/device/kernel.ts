@@ -49,7 +49,10 @@ export function pipelineKey(kernel: Kernel, specialisation: Specialisation | und
 }
 
 /** The WGSL text a device gets, and the number of lines that stand before the kernel's own first line. */
-export function assemble(kernel: Kernel, specialisation: Specialisation | undefined): { code: string; offset: number } {
+export function assemble(
+  kernel: Kernel,
+  specialisation: Specialisation | undefined,
+): { code: string; offset: number } {
   const types = specialisation?.types ?? {};
   const lines: string[] = [];
   const f16 = kernel.requires?.includes("shader-f16") || Object.values(types).includes("f16");
@@ -57,9 +60,15 @@ export function assemble(kernel: Kernel, specialisation: Specialisation | undefi
   if (kernel.requires?.includes("subgroups")) lines.push("enable subgroups;");
   for (const [name, dtype] of Object.entries(types)) lines.push(`alias ${name} = ${storageType(dtype)};`);
   for (const [name, value] of Object.entries(specialisation?.constants ?? {})) {
-    lines.push(typeof value === "boolean" ? `const ${name}: bool = ${value};` : `const ${name}: u32 = ${value}u;`);
+    lines.push(
+      typeof value === "boolean" ? `const ${name}: bool = ${value};` : `const ${name}: u32 = ${value}u;`,
+    );
   }
-  const head = [...lines, ...(specialisation?.text ? [specialisation.text] : []), ...(kernel.snippets ?? [])].join("\n");
+  const head = [
+    ...lines,
+    ...(specialisation?.text ? [specialisation.text] : []),
+    ...(kernel.snippets ?? []),
+  ].join("\n");
   const before = head === "" ? "" : `${head}\n`;
   return { code: before + kernel.source, offset: before.split("\n").length - 1 };
 }

@@ -64,7 +64,10 @@ export class BufferPool {
    */
   acquire(bytes: number, unusedSince = Number.POSITIVE_INFINITY): PooledBuffer {
     const size = sizeClass(bytes);
-    const limit = Math.min(this.#device.limits.maxStorageBufferBindingSize, this.#device.limits.maxBufferSize);
+    const limit = Math.min(
+      this.#device.limits.maxStorageBufferBindingSize,
+      this.#device.limits.maxBufferSize,
+    );
     if (bytes > limit) {
       throw new LimitError(
         `a tensor of ${bytes} bytes is over this adapter's limit of ${limit} bytes a buffer. ` +

@@ -45,7 +45,9 @@ export class Conv2d extends Module {
     this.padding = pair(options.padding ?? 0);
     this.dilation = pair(options.dilation ?? 1);
     this.groups = options.groups ?? 1;
-    this.weight = new Parameter(Tensor.empty(device, [outChannels, inChannels / this.groups, ...this.kernelSize]));
+    this.weight = new Parameter(
+      Tensor.empty(device, [outChannels, inChannels / this.groups, ...this.kernelSize]),
+    );
     this.bias = (options.bias ?? true) ? new Parameter(Tensor.empty(device, [outChannels])) : null;
     if (shouldInitialise()) {
       kaimingUniform_(this.weight, { a: Math.sqrt(5) });

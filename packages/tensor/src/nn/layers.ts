@@ -53,7 +53,12 @@ export class Embedding extends Module {
   /** [numEmbeddings, embeddingDim] */
   weight: Parameter;
 
-  constructor(device: Device, numEmbeddings: number, embeddingDim: number, options: { paddingIdx?: number | null } = {}) {
+  constructor(
+    device: Device,
+    numEmbeddings: number,
+    embeddingDim: number,
+    options: { paddingIdx?: number | null } = {},
+  ) {
     super();
     this.numEmbeddings = numEmbeddings;
     this.embeddingDim = embeddingDim;

@@ -85,11 +85,19 @@ describe("Module", () => {
   it("loads a state, and names what is missing, left over or of another shape", async () => {
     const net = new Net();
     const bias = Tensor.from(device, Float32Array.of(1, 2, 3, 4), [4]);
-    expect(() => net.loadStateDict(new Map([["layer.0.q_lin.bias", bias]]))).toThrow(/Missing: .*layer\.1\.norm\.bias/);
+    expect(() => net.loadStateDict(new Map([["layer.0.q_lin.bias", bias]]))).toThrow(
+      /Missing: .*layer\.1\.norm\.bias/,
+    );
     expect(() => net.loadStateDict(new Map([["layer.0.q_lin.weight", bias]]), { strict: false })).toThrow(
       /layer\.0\.q_lin\.weight has shape \[4\] in the state and \[4, 4\] in the model/,
     );
-    const report = net.loadStateDict(new Map([["layer.0.q_lin.bias", bias], ["extra", bias]]), { strict: false });
+    const report = net.loadStateDict(
+      new Map([
+        ["layer.0.q_lin.bias", bias],
+        ["extra", bias],
+      ]),
+      { strict: false },
+    );
     expect(report.unexpectedKeys).toEqual(["extra"]);
     expect(report.missingKeys).not.toContain("layer.0.q_lin.bias");
     expect(await net.layer.at(0).q_lin.bias!.tolist()).toEqual([1, 2, 3, 4]);

@@ -1,6 +1,6 @@
 import { ShapeError, ValueError } from "../errors.js";
 import { formatShape } from "../shape.js";
-import { Tensor } from "../tensor.js";
+import type { Tensor } from "../tensor.js";
 import { Parameter } from "./parameter.js";
 
 /** What `loadStateDict` found, as PyTorch reports it. */
@@ -45,7 +45,8 @@ export abstract class Module {
   /** This module and all inside it, depth first; the root's name is "". */
   *namedModules(prefix = ""): Generator<[string, Module]> {
     yield [prefix, this];
-    for (const [name, child] of this.namedChildren()) yield* child.namedModules(prefix === "" ? name : `${prefix}.${name}`);
+    for (const [name, child] of this.namedChildren())
+      yield* child.namedModules(prefix === "" ? name : `${prefix}.${name}`);
   }
 
   /** Parameters by their names in the checkpoint, in order of definition; a shared one appears once, under its first name. */

@@ -26,7 +26,10 @@ const rootMeanSquare = (x: Tensor) => x.square().mean().sqrt();
 
 /** Adam with factored second moments. Source: Shazeer & Stern 2018; `transformers.optimization.Adafactor`. */
 export class Adafactor extends Optimizer<AdafactorOptions> {
-  constructor(params: Iterable<Tensor> | Iterable<ParamGroup<AdafactorOptions>>, options: Partial<AdafactorOptions> = {}) {
+  constructor(
+    params: Iterable<Tensor> | Iterable<ParamGroup<AdafactorOptions>>,
+    options: Partial<AdafactorOptions> = {},
+  ) {
     super(params, {
       lr: null,
       eps: [1e-30, 1e-3],
@@ -49,7 +52,8 @@ export class Adafactor extends Optimizer<AdafactorOptions> {
     const step = this.countStep(p);
     const beta2 = 1 - step ** group.decayRate;
     const squared = p.grad!.square().add(group.eps[0]);
-    const decayInto = (state: Tensor, value: Tensor) => state.copy_(state.mul(beta2).add(value.mul(1 - beta2)));
+    const decayInto = (state: Tensor, value: Tensor) =>
+      state.copy_(state.mul(beta2).add(value.mul(1 - beta2)));
     let update: Tensor;
     if (p.rank >= 2) {
       const row = this.stateTensor(p, "exp_avg_sq_row", p.shape.slice(0, -1));
@@ -63,7 +67,11 @@ export class Adafactor extends Optimizer<AdafactorOptions> {
       decayInto(second, squared);
       update = second.rsqrt().mul(p.grad!);
     }
-    update = update.div(rootMeanSquare(update).mul(1 / group.clipThreshold).maximum(1));
+    update = update.div(
+      rootMeanSquare(update)
+        .mul(1 / group.clipThreshold)
+        .maximum(1),
+    );
     let rate = group.lr ?? 0;
     if (group.relativeStep) rate = Math.min(group.warmupInit ? 1e-6 * step : 1e-2, 1 / Math.sqrt(step));
     const scaled = (x: Tensor, by: number) =>

@@ -48,7 +48,10 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
     m.copy_(m.mul(betas[0]).add(g.mul(1 - betas[0])));
     v.copy_(v.mul(betas[1]).add(g.square().mul(1 - betas[1])));
     largest.copy_(largest.maximum(v));
-    const root = largest.sqrt().mul(1 / Math.sqrt(1 - betas[1] ** step)).add(eps);
+    const root = largest
+      .sqrt()
+      .mul(1 / Math.sqrt(1 - betas[1] ** step))
+      .add(eps);
     p.copy_(decayed.sub(m.div(root).mul(lr / (1 - betas[0] ** step))));
   }
 }
@@ -59,7 +62,10 @@ const DEFAULTS: AdamOptions = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight
 export class Adam extends AdamBase {
   protected override readonly decoupled = false;
 
-  constructor(params: Iterable<Tensor> | Iterable<ParamGroup<AdamOptions>>, options: Partial<AdamOptions> = {}) {
+  constructor(
+    params: Iterable<Tensor> | Iterable<ParamGroup<AdamOptions>>,
+    options: Partial<AdamOptions> = {},
+  ) {
     super(params, { ...DEFAULTS, ...options });
   }
 }
@@ -68,7 +74,10 @@ export class Adam extends AdamBase {
 export class AdamW extends AdamBase {
   protected override readonly decoupled = true;
 
-  constructor(params: Iterable<Tensor> | Iterable<ParamGroup<AdamOptions>>, options: Partial<AdamOptions> = {}) {
+  constructor(
+    params: Iterable<Tensor> | Iterable<ParamGroup<AdamOptions>>,
+    options: Partial<AdamOptions> = {},
+  ) {
     super(params, { ...DEFAULTS, weightDecay: 0.01, ...options });
   }
 }

@@ -11,7 +11,8 @@ import type { Tensor } from "../tensor.js";
  */
 export function clipGradNorm_(parameters: Iterable<Tensor>, maxNorm: number, normType = 2): Tensor {
   const gradients = [...parameters].flatMap((p) => (p.grad ? [p.grad] : []));
-  if (gradients.length === 0) throw new ValueError("clipGradNorm: no parameter has a gradient. Call backward() first.");
+  if (gradients.length === 0)
+    throw new ValueError("clipGradNorm: no parameter has a gradient. Call backward() first.");
   return noGrad(() =>
     scope(() => {
       const norm = totalNorm(gradients, normType);
@@ -24,6 +25,7 @@ export function clipGradNorm_(parameters: Iterable<Tensor>, maxNorm: number, nor
 function totalNorm(gradients: readonly Tensor[], normType: number): Tensor {
   if (normType === 2) return sumOfSquares(gradients).sqrt();
   if (normType === 1) return gradients.map((g) => g.abs().sum()).reduce((a, b) => a.add(b));
-  if (normType === Number.POSITIVE_INFINITY) return gradients.map((g) => g.abs().max()).reduce((a, b) => a.maximum(b));
+  if (normType === Number.POSITIVE_INFINITY)
+    return gradients.map((g) => g.abs().max()).reduce((a, b) => a.maximum(b));
   throw new ValueError(`clipGradNorm: norm type ${normType} is not 1, 2 or Infinity.`);
 }

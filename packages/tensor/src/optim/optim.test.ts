@@ -63,7 +63,12 @@ describe("AdamW", () => {
       optimizer.zeroGrad();
     }
     for (const [k, p] of params.entries()) {
-      const want = adamWReference(start[k]!, [0, 1, 2].map((s) => gradientOf(k, s)), 0.05, 0.1);
+      const want = adamWReference(
+        start[k]!,
+        [0, 1, 2].map((s) => gradientOf(k, s)),
+        0.05,
+        0.1,
+      );
       const got = await p.toArray();
       want.forEach((w, i) => {
         expect(got[i]).toBeCloseTo(w, 5);
@@ -97,7 +102,12 @@ describe("clipGradNorm_", () => {
   it("returns the norm before and scales all gradients, also two that came from one memory", async () => {
     const a = parameter(device, [3, 0, 0]);
     const b = parameter(device, [0, 4, 0]);
-    const loss = scope(() => a.add(b).mul(Tensor.from(device, Float32Array.of(3, 4, 0), [3])).sum());
+    const loss = scope(() =>
+      a
+        .add(b)
+        .mul(Tensor.from(device, Float32Array.of(3, 4, 0), [3]))
+        .sum(),
+    );
     loss.backward();
     const norm = clipGradNorm_([a, b], 1);
     expect(await norm.item()).toBeCloseTo(Math.sqrt(50), 5);
@@ -115,7 +125,10 @@ describe("clipGradNorm_", () => {
 
 describe("a training loop", () => {
   it("leaves after 100 steps as many live buffers as after 3, and makes none after the third", async () => {
-    const w = parameter(device, Array.from({ length: 64 }, (_, i) => Math.sin(i)));
+    const w = parameter(
+      device,
+      Array.from({ length: 64 }, (_, i) => Math.sin(i)),
+    );
     const optimizer = new AdamW([w], { lr: 0.01 });
     let after3 = device.memory();
     for (let s = 1; s <= 100; s++) {
@@ -157,24 +170,31 @@ interface ScheduleCase {
   lr: number[];
 }
 
-describe.skipIf(!existsSync(schedules))("getScheduler, against transformers.get_scheduler (needs WGRAD_SHARED)", () => {
-  const cases: ScheduleCase[] = existsSync(schedules) ? JSON.parse(readFileSync(schedules, "utf8")).schedules : [];
-  it.each(cases)("$name, warm-up $num_warmup_steps of $num_training_steps, $kwargs", (c) => {
-    const rate = getScheduler(c.name, {
-      lr: c.base_lr,
-      numWarmupSteps: c.num_warmup_steps,
-      numTrainingSteps: c.num_training_steps,
-      numCycles: c.kwargs.num_cycles,
-      power: c.kwargs.power,
-      lrEnd: c.kwargs.lr_end,
-      timescale: c.kwargs.timescale,
+describe.skipIf(!existsSync(schedules))(
+  "getScheduler, against transformers.get_scheduler (needs WGRAD_SHARED)",
+  () => {
+    const cases: ScheduleCase[] = existsSync(schedules)
+      ? JSON.parse(readFileSync(schedules, "utf8")).schedules
+      : [];
+    it.each(cases)("$name, warm-up $num_warmup_steps of $num_training_steps, $kwargs", (c) => {
+      const rate = getScheduler(c.name, {
+        lr: c.base_lr,
+        numWarmupSteps: c.num_warmup_steps,
+        numTrainingSteps: c.num_training_steps,
+        numCycles: c.kwargs.num_cycles,
+        power: c.kwargs.power,
+        lrEnd: c.kwargs.lr_end,
+        timescale: c.kwargs.timescale,
+      });
+      c.lr.forEach((want, s) => {
+        expect(Math.abs(rate(s) - want)).toBeLessThanOrEqual(1e-15 + 1e-9 * want);
+      });
     });
-    c.lr.forEach((want, s) => {
-      expect(Math.abs(rate(s) - want)).toBeLessThanOrEqual(1e-15 + 1e-9 * want);
-    });
-  });
-});
+  },
+);
 
 it("an unknown schedule is named with those there are", () => {
-  expect(() => getScheduler("linaer" as SchedulerType, { lr: 1, numTrainingSteps: 1 })).toThrow("cosine_with_restarts");
+  expect(() => getScheduler("linaer" as SchedulerType, { lr: 1, numTrainingSteps: 1 })).toThrow(
+    "cosine_with_restarts",
+  );
 });

@@ -27,11 +27,14 @@ export abstract class Optimizer<Options extends { lr: number | null }> {
    */
   constructor(params: Iterable<Tensor> | Iterable<ParamGroup<Options>>, defaults: Options) {
     const list = [...params] as (Tensor | ParamGroup<Options>)[];
-    const groups = list.every((p): p is Tensor => p instanceof Tensor) ? [{ params: list }] : (list as ParamGroup<Options>[]);
+    const groups = list.every((p): p is Tensor => p instanceof Tensor)
+      ? [{ params: list }]
+      : (list as ParamGroup<Options>[]);
     this.paramGroups = groups.map((group) => ({ ...defaults, ...group, params: [...group.params] }));
     const all = this.paramGroups.flatMap((group) => group.params);
     if (all.length === 0) throw new ValueError("optimizer: got no parameters.");
-    if (new Set(all).size !== all.length) throw new ValueError("optimizer: a parameter appears in two groups.");
+    if (new Set(all).size !== all.length)
+      throw new ValueError("optimizer: a parameter appears in two groups.");
   }
 
   /** Changes every parameter that has a gradient. Enqueues work; waits for nothing. */
@@ -77,7 +80,10 @@ export abstract class Optimizer<Options extends { lr: number | null }> {
     const entry = (key: string): [ParameterState, string] => {
       const dot = key.indexOf(".");
       const parameter = all[Number(key.slice(0, dot))];
-      if (!parameter) throw new ValueError(`optimizer: the state has an entry ${key}, but there are ${all.length} parameters.`);
+      if (!parameter)
+        throw new ValueError(
+          `optimizer: the state has an entry ${key}, but there are ${all.length} parameters.`,
+        );
       return [this.stateOf(parameter), key.slice(dot + 1)];
     };
     for (const [key, value] of saved.tensors) {
@@ -114,7 +120,9 @@ export abstract class Optimizer<Options extends { lr: number | null }> {
     const found = state[name];
     if (found instanceof Tensor) {
       if (found.numel !== shape.reduce((a, b) => a * b, 1)) {
-        throw new ShapeError(`optimizer: state ${name} has ${found.numel} elements, its parameter ${parameter.toString()}.`);
+        throw new ShapeError(
+          `optimizer: state ${name} has ${found.numel} elements, its parameter ${parameter.toString()}.`,
+        );
       }
       return found;
     }

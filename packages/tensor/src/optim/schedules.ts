@@ -66,9 +66,14 @@ export function getScheduler(name: SchedulerType, options: ScheduleOptions): (st
     }
     case "polynomial": {
       const { power = 1, lrEnd = 1e-7 } = options;
-      if (lrEnd >= lr) throw new ValueError(`polynomial schedule: the rate at the end (${lrEnd}) is not below the initial rate (${lr}).`);
+      if (lrEnd >= lr)
+        throw new ValueError(
+          `polynomial schedule: the rate at the end (${lrEnd}) is not below the initial rate (${lr}).`,
+        );
       return warmed((step) =>
-        step > total ? lrEnd / lr : ((lr - lrEnd) * (1 - (step - warmup) / (total - warmup)) ** power + lrEnd) / lr,
+        step > total
+          ? lrEnd / lr
+          : ((lr - lrEnd) * (1 - (step - warmup) / (total - warmup)) ** power + lrEnd) / lr,
       );
     }
     case "inverse_sqrt": {

@@ -17,7 +17,10 @@ export interface SGDOptions {
 
 /** Stochastic gradient descent with momentum. Source: `torch.optim.SGD`. */
 export class SGD extends Optimizer<SGDOptions> {
-  constructor(params: Iterable<Tensor> | Iterable<ParamGroup<SGDOptions>>, options: Partial<SGDOptions> = {}) {
+  constructor(
+    params: Iterable<Tensor> | Iterable<ParamGroup<SGDOptions>>,
+    options: Partial<SGDOptions> = {},
+  ) {
     super(params, { lr: 1e-3, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, ...options });
   }
 

@@ -36,7 +36,15 @@ export function sumOfSquares(tensors: readonly Tensor[]): Tensor {
     const total = last.at(-1)!;
     device.run(partialSquares, {
       buffers: [...padded(some, 4, some[0]!).map((t) => t.storage.buffer), partial.storage.buffer],
-      params: [...padded(some.map((t) => t.numel), 4, 0), ...padded(last, 4, total), offset],
+      params: [
+        ...padded(
+          some.map((t) => t.numel),
+          4,
+          0,
+        ),
+        ...padded(last, 4, total),
+        offset,
+      ],
       grid: gridFor(total, 64),
     });
     offset += total;

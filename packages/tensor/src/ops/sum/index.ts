@@ -107,6 +107,8 @@ export function mean(x: Tensor, dim: number | readonly number[] | null = null, k
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (x.rank === shape.length && shape.every((size, i) => size === x.shape[i])) return x;
   const lead = x.rank - shape.length;
-  const dims = x.shape.map((_, i) => i).filter((i) => i < lead || (shape[i - lead] === 1 && x.shape[i] !== 1));
+  const dims = x.shape
+    .map((_, i) => i)
+    .filter((i) => i < lead || (shape[i - lead] === 1 && x.shape[i] !== 1));
   return sum(x, dims).reshape(shape);
 }

@@ -1,6 +1,6 @@
 import { defineOp } from "../../autograd/define-op.js";
-import { ShapeError, ValueError } from "../../errors.js";
 import { eight, gridFor, type Kernel } from "../../device/kernel.js";
+import { ShapeError, ValueError } from "../../errors.js";
 import {
   broadcastStrides,
   contiguousStrides,
@@ -58,7 +58,9 @@ const permuteOp = defineOp<{ dims: readonly number[] }>({
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
   const order = dims.map((d) => normalizeDim("permute", d, x.rank));
   if (order.length !== x.rank || new Set(order).size !== x.rank) {
-    throw new ShapeError(`permute: [${dims.join(", ")}] does not name each of the ${x.rank} dimensions of ${formatShape(x.shape)} once.`);
+    throw new ShapeError(
+      `permute: [${dims.join(", ")}] does not name each of the ${x.rank} dimensions of ${formatShape(x.shape)} once.`,
+    );
   }
   return permuteOp([x], { dims: order });
 }
@@ -83,7 +85,9 @@ export function expand(x: Tensor, shape: Shape): Tensor {
   const target = shape.map((size, i) => (size === -1 && i >= lead ? x.shape[i - lead]! : size));
   const fits = lead >= 0 && x.shape.every((size, i) => size === 1 || size === target[i + lead]);
   if (!fits || target.some((size) => size < 0)) {
-    throw new ShapeError(`expand: ${formatShape(x.shape)} does not expand to ${formatShape(shape)}; only sizes of 1 can grow.`);
+    throw new ShapeError(
+      `expand: ${formatShape(x.shape)} does not expand to ${formatShape(shape)}; only sizes of 1 can grow.`,
+    );
   }
   return expandOp([x], { shape: target });
 }
@@ -97,7 +101,12 @@ interface ResolvedSlice {
   readonly offset: number;
 }
 
-function resolveSlice(shape: Shape, strides: readonly number[], ranges: readonly SliceRange[], offset: number): ResolvedSlice {
+function resolveSlice(
+  shape: Shape,
+  strides: readonly number[],
+  ranges: readonly SliceRange[],
+  offset: number,
+): ResolvedSlice {
   const out: ResolvedSlice = { shape: [], strides: [], offset: 0 };
   let at = offset;
   shape.forEach((size, i) => {
@@ -163,10 +172,13 @@ const sliceOp = defineOp<{ ranges: readonly SliceRange[] }>({
 /** `x[start:stop:step, …]` with one range a dimension (missing ones take all), without a copy. Steps must be positive. */
 export function slice(x: Tensor, ranges: readonly SliceRange[]): Tensor {
   if (ranges.length > x.rank) {
-    throw new ShapeError(`slice: ${ranges.length} ranges for the ${x.rank} dimensions of ${formatShape(x.shape)}.`);
+    throw new ShapeError(
+      `slice: ${ranges.length} ranges for the ${x.rank} dimensions of ${formatShape(x.shape)}.`,
+    );
   }
   for (const [, , step = 1] of ranges) {
-    if (!Number.isInteger(step) || step < 1) throw new ValueError(`slice: step ${step} is not positive; use flip for a reversed view.`);
+    if (!Number.isInteger(step) || step < 1)
+      throw new ValueError(`slice: step ${step} is not positive; use flip for a reversed view.`);
   }
   return sliceOp([x], { ranges });
 }
@@ -177,7 +189,9 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
   const size = x.shape[d]!;
   const first = start < 0 ? start + size : start;
   if (first < 0 || length < 0 || first + length > size) {
-    throw new ShapeError(`narrow: ${length} entries from ${start} on are outside dimension ${dim} of ${formatShape(x.shape)}.`);
+    throw new ShapeError(
+      `narrow: ${length} entries from ${start} on are outside dimension ${dim} of ${formatShape(x.shape)}.`,
+    );
   }
   return slice(x, [...new Array<SliceRange>(d).fill([null, null]), [first, first + length]]);
 }
@@ -194,9 +208,18 @@ export function select(x: Tensor, dim: number, index: number): Tensor {
 
 /** Without a dimension of size 1 (or, without `dim`, without any of them). */
 export function squeeze(x: Tensor, dim?: number): Tensor {
-  if (dim === undefined) return reshape(x, x.shape.filter((size) => size !== 1));
+  if (dim === undefined)
+    return reshape(
+      x,
+      x.shape.filter((size) => size !== 1),
+    );
   const d = normalizeDim("squeeze", dim, x.rank);
-  return x.shape[d] === 1 ? reshape(x, x.shape.filter((_, i) => i !== d)) : x;
+  return x.shape[d] === 1
+    ? reshape(
+        x,
+        x.shape.filter((_, i) => i !== d),
+      )
+    : x;
 }
 
 /** With a new dimension of size 1 before `dim`. */
