@@ -25,8 +25,10 @@ export interface CrossEntropyCase {
 }
 
 /** f32: roundings of logits, of a logarithm and of a sum. f16: one rounding of the result. */
-export function tolerance({ dtype = "f32", scale = 4 }: CrossEntropyCase): { rel: number; abs: number } {
-  return dtype === "f16" ? { rel: 2 ** -9, abs: 2 ** -10 } : { rel: 4e-6, abs: 1e-6 * Math.max(scale, 4) };
+export function tolerance({ dtype = "f32", scale = 4 }: CrossEntropyCase): { rtol: number; atol: number } {
+  return dtype === "f16"
+    ? { rtol: 2 ** -9, atol: 2 ** -10 }
+    : { rtol: 4e-6, atol: 1e-6 * Math.max(scale, 4) };
 }
 
 export const cases: readonly CrossEntropyCase[] = [

@@ -1,4 +1,4 @@
-// layer norm, step 1 of 3: one row an invocation, three passes over it (mean, variance, result).
+// layer norm, step 1 of 4: one row an invocation, three passes over it (mean, variance, result).
 // The variance is the mean of squared differences: E[x^2] - E[x]^2 would cancel where the mean is large.
 // Needs: nothing.
 @compute @workgroup_size(64)

@@ -1,4 +1,4 @@
-// layer norm, step 2 of 3: one row a workgroup of 64 invocations, which share the two sums by trees in workgroup memory.
+// layer norm, step 2 of 4: one row a workgroup of 64 invocations, which share the two sums by trees in workgroup memory.
 // Neighbouring invocations read neighbouring elements.
 // Needs: 256 bytes of workgroup memory.
 @compute @workgroup_size(64)

@@ -1,4 +1,4 @@
-// layer norm, step 3 of 3: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
+// layer norm, step 3 of 4: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
 // Adds to step 2: two barriers a reduction in place of seven.
 // Needs: subgroups; 256 bytes of workgroup memory.
 @compute @workgroup_size(64)

@@ -25,8 +25,8 @@ export interface LayerNormCase {
  * y is about 1; dx about 1 / standard deviation, which is what the absolute part is a multiple of. f32: some roundings of
  * sums of up to 1,024 terms. f16: one rounding of the stored result.
  */
-export function tolerance({ dtype = "f32", slack = 1 }: LayerNormCase): { rel: number; abs: number } {
-  return dtype === "f16" ? { rel: 2 ** -9, abs: 2 ** -8 } : { rel: 1e-5, abs: 4e-6 * slack };
+export function tolerance({ dtype = "f32", slack = 1 }: LayerNormCase): { rtol: number; atol: number } {
+  return dtype === "f16" ? { rtol: 2 ** -9, atol: 2 ** -8 } : { rtol: 1e-5, atol: 4e-6 * slack };
 }
 
 export const cases: readonly LayerNormCase[] = [

@@ -3,8 +3,9 @@ import { noGrad, scope } from "../../autograd/modes.js";
 import type { Device } from "../../device/device.js";
 import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
+import { expectClose } from "../../testing/compare.js";
 import { addLayerNorm } from "../add-layer-norm/index.js";
-import { expectClose, numbers, openBoth } from "../rows/testing.js";
+import { numbers, openBoth } from "../rows/testing.js";
 import { cases, type LayerNormCase, tolerance } from "./cases.js";
 import { layerNorm } from "./index.js";
 import { layerNormReference } from "./reference.js";
@@ -46,11 +47,11 @@ async function check(device: Device, test: LayerNormCase, summed: boolean): Prom
   const limit = tolerance(test);
   const spread = Math.min(Math.max(test.scale ?? 1, Math.sqrt(eps)), 1);
   const ofColumns = {
-    rel: limit.rel,
-    abs: limit.abs * Math.max(1, Math.sqrt(x.length / Math.max(length, 1))),
+    rtol: limit.rtol,
+    atol: limit.atol * Math.max(1, Math.sqrt(x.length / Math.max(length, 1))),
   };
   expectClose(await y.toArray(), want.y, limit, "y");
-  const gradientLimit = { rel: limit.rel, abs: (2 * limit.abs) / spread };
+  const gradientLimit = { rtol: limit.rtol, atol: (2 * limit.atol) / spread };
   expectClose(await whole.grad!.toArray(), want.dx, gradientLimit, "dx");
   if (rest) expectClose(await rest.grad!.toArray(), want.dx, gradientLimit, "dresidual");
   if (w) expectClose(await w.grad!.toArray(), want.dweight, ofColumns, "dweight");

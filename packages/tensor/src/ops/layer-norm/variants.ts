@@ -1,9 +1,10 @@
 import type { Device } from "../../device/device.js";
 import inputSum from "../add-layer-norm/input-sum.wgsl";
-import { chooseRowVariant, type RowVariant, rowKernels } from "../rows/variants.js";
+import { chooseRowVariant, type RowVariant, rowKernels, rowRule } from "../rows/variants.js";
 import forwardNaive from "./1-naive.wgsl";
 import forwardWorkgroup from "./2-workgroup.wgsl";
 import forwardSubgroup from "./3-subgroup.wgsl";
+import forwardOnline from "./4-online.wgsl";
 import backwardNaive from "./backward/1-naive.wgsl";
 import backwardWorkgroup from "./backward/2-workgroup.wgsl";
 import backwardSubgroup from "./backward/3-subgroup.wgsl";
@@ -53,12 +54,20 @@ export const variants: readonly RowVariant<LayerNormPart>[] = [
     rowsPerGroup: 1,
     note: "a row a workgroup, reduced by subgroups",
   },
+  {
+    name: "4-online",
+    kernels: kernels("4-online", forwardOnline, backwardNaive),
+    requires: [],
+    workgroup: 64,
+    rowsPerGroup: 64,
+    note: "a row an invocation, one pass before the result; backward is step 1's",
+  },
 ];
 
 /**
- * The variant set in `device.variants` for "layer_norm", else by a static rule: a software driver, where invocations are
- * cheap and barriers dear, gets step 1; GPUs get the highest step they can run.
+ * The variant set in `device.variants` for "layer_norm", else by a static rule: a software driver, where barriers are dear,
+ * gets step 4; GPUs get step 3 if they have subgroups, else step 2.
  */
 export function chooseVariant(device: Device): RowVariant<LayerNormPart> {
-  return chooseRowVariant(device, "layer_norm", variants, device.info.isFallbackAdapter ? "1-naive" : null);
+  return chooseRowVariant(device, "layer_norm", variants, rowRule(device));
 }

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { scope } from "../../autograd/modes.js";
 import { Tensor } from "../../tensor.js";
-import { expectClose, numbers, openBoth } from "../rows/testing.js";
+import { expectClose } from "../../testing/compare.js";
+import { numbers, openBoth } from "../rows/testing.js";
 import { binaryCrossEntropyWithLogits, mseLoss } from "./index.js";
 import { bceReference } from "./reference.js";
 
@@ -33,7 +34,7 @@ for (const { name, device } of devices) {
         const scale = reduction === "mean" ? 1 / 35 : 1;
         const losses = want.map(({ loss }) => loss);
         const total = scale * losses.reduce((sum, value) => sum + value, 0);
-        const limit = { rel: 1e-5, abs: 2e-6 };
+        const limit = { rtol: 1e-5, atol: 2e-6 };
         expectClose(await y.toArray(), reduction === "none" ? losses : [total], limit, "loss");
         expectClose(
           await x.grad!.toArray(),
@@ -57,7 +58,7 @@ for (const { name, device } of devices) {
       const y = binaryCrossEntropyWithLogits(x, z, { reduction: "none" });
       const want = [0, 2, -2].map((v, i) => bceReference(v, i === 0 ? 1 : 0, 1, 1).loss);
       expect(y.dtype).toBe("f16");
-      expectClose(await y.toArray(), want, { rel: 2 ** -10, abs: 2 ** -12 }, "loss");
+      expectClose(await y.toArray(), want, { rtol: 2 ** -10, atol: 2 ** -12 }, "loss");
     });
   });
 
@@ -75,7 +76,7 @@ for (const { name, device } of devices) {
         const squares = Array.from(as, (v, i) => (v - bs[i]!) ** 2);
         const scale = reduction === "mean" ? 1 / 33 : 1;
         const total = scale * squares.reduce((sum, value) => sum + value, 0);
-        const limit = { rel: 1e-5, abs: 1e-6 };
+        const limit = { rtol: 1e-5, atol: 1e-6 };
         expectClose(await y.toArray(), reduction === "none" ? squares : [total], limit, "loss");
         const da = Array.from(as, (v, i) => 2 * scale * (v - bs[i]!));
         expectClose(await a.grad!.toArray(), da, limit, "da");

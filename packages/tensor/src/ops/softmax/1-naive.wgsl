@@ -1,5 +1,5 @@
-// softmax, step 1 of 3: one row an invocation, three passes over it (maximum, sum, result).
-// Elements of a row stand `inner` apart, so that this step alone also takes rows along any dimension without a copy.
+// softmax, step 1 of 4: one row an invocation, three passes over it (maximum, sum, result).
+// Elements of a row stand `inner` apart, so that rows along any dimension are taken without a copy.
 // Needs: nothing.
 struct Params { rows: u32, length: u32, inner: u32, offset: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,4 +1,4 @@
-// softmax, step 2 of 3: one row a workgroup of 64 invocations, which share the maximum and the sum by trees in workgroup
+// softmax, step 2 of 4: one row a workgroup of 64 invocations, which share the maximum and the sum by trees in workgroup
 // memory. Neighbouring invocations read neighbouring elements.
 // Needs: 256 bytes of workgroup memory.
 struct Params { rows: u32, length: u32, offset: u32 }

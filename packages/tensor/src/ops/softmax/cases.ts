@@ -20,8 +20,8 @@ export interface SoftmaxCase {
  * f32: an element is off by the rounding of its exponent (|x - max| 2^-24) and of a sum of up to 5,000 terms.
  * f16: one rounding of the result to 11 bits, and of the result that backward reads.
  */
-export function tolerance(dtype: Dtype): { rel: number; abs: number } {
-  return dtype === "f16" ? { rel: 2 ** -9, abs: 2 ** -10 } : { rel: 4e-6, abs: 2e-6 };
+export function tolerance(dtype: Dtype): { rtol: number; atol: number } {
+  return dtype === "f16" ? { rtol: 2 ** -9, atol: 2 ** -10 } : { rtol: 4e-6, atol: 2e-6 };
 }
 
 export const cases: readonly SoftmaxCase[] = [

@@ -31,7 +31,8 @@ function launch(
   const { device } = x;
   const { rows, length, inner } = cut(x, dim);
   const variant = chooseVariant(device, inner);
-  const strided = variant.name === "1-naive";
+  // A row an invocation may lie anyhow; where invocations share a row, its elements must be neighbours.
+  const strided = variant.rowsPerGroup > 1;
   if (inner > 1 && !strided) {
     const moved = inputs.map((input) => input.transpose(dim, -1).contiguous());
     return launch(part, moved, { dim: x.rank - 1, log }).transpose(dim, -1);

@@ -1,0 +1,28 @@
+// layer norm, step 4 of 4: one row an invocation, mean and variance in one pass (Welford), result in a second.
+// Adds to step 1: two reads of the row in place of three. The components of V keep a mean each, which are merged at the end.
+// No barriers, so that this is the step for software drivers; a GPU needs more rows than it has lanes for it to pay.
+// Needs: nothing.
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = (w.x + w.y * n.x) * 64u + l;
+  if (row >= params.rows) { return; }
+  let base = row * params.length;
+  var means = V(0.0);
+  var squares = V(0.0);
+  for (var i = 0u; i < params.length; i++) {
+    let value = value_at(base + i);
+    let difference = value - means;
+    means += difference / f32(i + 1u);
+    squares += difference * (value - means);
+  }
+  let mean = total(means) * (f32(params.length) * params.scale);
+  let between = means - mean;
+  let variance = (total(squares) + total(between * between) * f32(params.length)) * params.scale;
+  let rstd = 1.0 / sqrt(variance + params.eps);
+  stats[row] = vec2(mean, rstd);
+  for (var i = 0u; i < params.length; i++) {
+    let value = value_at(base + i);
+    keep(base + i, value);
+    y[base + i] = Elements(affine((value - mean) * rstd, i));
+  }
+}
