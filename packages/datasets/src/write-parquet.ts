@@ -30,7 +30,7 @@ export function writeParquetFile(path: string, dataset: Dataset, rowGroupSize: n
     }
     renameSync(temporary, path);
   } catch (cause) {
-    rmSync(temporary, { force: true });
+    removeQuietly(temporary);
     const code = (cause as NodeJS.ErrnoException).code;
     throw new DatasetError({
       code: "E_WRITE",
@@ -42,6 +42,15 @@ export function writeParquetFile(path: string, dataset: Dataset, rowGroupSize: n
           : "Check that the folder can be written to. What was there before is untouched.",
       cause,
     });
+  }
+}
+
+/** The failure that led here is the one to report, not that there is nothing to remove. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Its folder does not exist.
   }
 }
 
