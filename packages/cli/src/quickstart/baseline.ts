@@ -149,7 +149,7 @@ function descentDirection(
   gradient: Float64Array,
   history: readonly { s: Float64Array; y: Float64Array; rho: number }[],
 ): Float64Array {
-  let q = gradient.slice();
+  let q: Float64Array = gradient.slice();
   const alphas: number[] = [];
   for (const { s, y, rho } of [...history].reverse()) {
     const alpha = rho * dot(s, q);
