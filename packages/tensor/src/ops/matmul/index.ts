@@ -4,7 +4,7 @@ import { DtypeError, ShapeError } from "../../errors.js";
 import { broadcastShapes, formatShape, type Shape } from "../../shape.js";
 import type { Tensor } from "../../tensor.js";
 import { sum, sumTo } from "../sum/index.js";
-import { foldRows, isSingleMatrix, product } from "./product.js";
+import { foldRows, isSingleMatrix, product, productAndRowSums } from "./product.js";
 
 export { variants as matmulVariants } from "./variants.js";
 
@@ -119,10 +119,15 @@ const linearOp = defineOp<undefined>({
     const [x, weight] = ctx.savedTensors as [Tensor, Tensor];
     const gradients = foldRows(dy!) ?? foldRows(dy!.contiguous())!;
     const rows = () => foldRows(x) ?? foldRows(x.contiguous())!;
+    const [ofX, ofWeight, ofBias] = ctx.needsInputGrad;
+    const both =
+      ofWeight && ofBias
+        ? productAndRowSums(swap(gradients), rows())
+        : { y: ofWeight ? product(swap(gradients), rows()) : null, rowSums: null };
     return [
-      ctx.needsInputGrad[0] ? product(gradients, weight, null, x.shape) : null,
-      ctx.needsInputGrad[1] ? product(swap(gradients), rows()) : null,
-      ...(ctx.needsInputGrad.length > 2 ? [ctx.needsInputGrad[2] ? sum(gradients, 0) : null] : []),
+      ofX ? product(gradients, weight, null, x.shape) : null,
+      both.y,
+      ...(ofBias === undefined ? [] : [ofBias ? (both.rowSums ?? sum(gradients, 0)) : null]),
     ];
   },
 });

@@ -117,11 +117,13 @@ for (const [name, device, dtype, edges] of adapters) {
         check(device, c, dtype),
       );
 
-      it("linear adds the bias in the kernel, for vec4 and for odd sizes", async () => {
+      it("linear, its bias in the same kernel, and all gradients", async () => {
         for (const [rows, inner, out] of [
           [33, 12, 8],
+          [36, 40, 44],
           [5, 7, 3],
         ] as const) {
+          const relative = dtype === "f16" ? tolerance.f16 : tolerance.f32;
           const x = values(rows * inner, 4);
           const w = values(out * inner, 5);
           const bias = values(out, 6);
@@ -140,11 +142,26 @@ for (const [name, device, dtype, edges] of adapters) {
             await y.toArray(),
             expected,
             new Float64Array(expected.length).fill(inner),
-            2 ** (dtype === "f16" ? -10 : -20),
+            relative,
             "y",
           );
-          y.backward({ gradient: Tensor.full(device, y.shape, 1, { dtype }) });
-          expect(Array.from(await tb.grad!.toArray())).toEqual(Array.from(bias, () => rows));
+          const dy = values(rows * out, 7);
+          y.backward({ gradient: Tensor.from(device, dy, y.shape, { dtype }) });
+          const dw = matmulReference(
+            { shape: [out, rows], data: swapped(dy, rows, out) },
+            { shape: [rows, inner], data: x },
+          );
+          expectClose(
+            await tw.grad!.toArray(),
+            dw.data,
+            new Float64Array(out * inner).fill(rows),
+            relative,
+            "grad weight",
+          );
+          const db = Float64Array.from({ length: out }, (_, j) =>
+            dy.reduce((s, v, i) => (i % out === j ? s + v : s), 0),
+          );
+          expectClose(await tb.grad!.toArray(), db, new Float64Array(out).fill(rows), relative, "grad bias");
         }
       });
     });

@@ -8,12 +8,16 @@ import {
   viewStrides,
 } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
+import rowSumsSource from "./row-sums.wgsl";
 import { chooseVariant } from "./variants.js";
 
 /** Batch dimensions that the kernels step through; more are merged, or copied if they do not merge. */
 const BATCH_RANK = 4;
 /** Workgroups that one dispatch may have along an axis, on every adapter. */
 const MAX_GROUPS = 65535;
+
+/** Stands in for `row-sums.wgsl` where the sums are not wanted. */
+const noRowSums = "fn store_row_sums(row: u32, totals: vec4<f32>) {}";
 
 /** Two operands as the kernels see them: sizes, and strides in elements. */
 interface Layout {
@@ -112,7 +116,28 @@ export function product(a: Tensor, b: Tensor, bias: Tensor | null = null, shape?
   return y;
 }
 
-function dispatch(l: Layout, a: Tensor, b: Tensor, bias: Tensor | null, y: Tensor): void {
+/**
+ * a · b of two matrices and the sum of each row of a, `[M, K]` × `[K, N]` → `[M, N]` and `[M]`: in one dispatch where the
+ * variant can do that, else the sums are the caller's work and null here.
+ */
+export function productAndRowSums(a: Tensor, b: Tensor): { y: Tensor; rowSums: Tensor | null } {
+  const layout = layoutOf(a, b, [])!;
+  const y = Tensor.empty(a.device, [layout.m, layout.n], a.dtype);
+  const able =
+    y.numel > 0 && chooseVariant(a.device, { batch: 1, m: layout.m, n: layout.n, k: layout.k }).sumsRows;
+  const rowSums = able ? Tensor.empty(a.device, [layout.m], a.dtype) : null;
+  if (y.numel > 0) dispatch(layout, a, b, null, y, rowSums);
+  return { y, rowSums };
+}
+
+function dispatch(
+  l: Layout,
+  a: Tensor,
+  b: Tensor,
+  bias: Tensor | null,
+  y: Tensor,
+  rowSums: Tensor | null = null,
+): void {
   const { device } = a;
   const count = numel(l.batch);
   const form = vec4Form(l, a, b, bias);
@@ -133,7 +158,7 @@ function dispatch(l: Layout, a: Tensor, b: Tensor, bias: Tensor | null, y: Tenso
       ...four(l.bBatch, 0).map((stride) => stride / unit),
     ];
     device.run(kernel, {
-      buffers: [a, b, bias ?? a, y].map((tensor) => tensor.storage.buffer),
+      buffers: [a, b, bias ?? a, y, ...(rowSums ? [rowSums] : [])].map((tensor) => tensor.storage.buffer),
       params,
       grid: [
         Math.ceil(l.n / launch.columns),
@@ -145,7 +170,9 @@ function dispatch(l: Layout, a: Tensor, b: Tensor, bias: Tensor | null, y: Tenso
         constants: {
           ...launch.constants,
           ...(blocks && form ? { A_TRANSPOSED: form.aTransposed, B_TRANSPOSED: form.bTransposed } : {}),
+          ...(variant.sumsRows ? { ROW_SUMS: rowSums !== null } : {}),
         },
+        ...(variant.sumsRows ? { text: rowSums ? rowSumsSource : noRowSums } : {}),
       },
     });
   }

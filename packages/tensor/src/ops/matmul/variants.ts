@@ -24,6 +24,8 @@ export interface Variant {
   /** The kernel for operands that fit vec4 loads, and the one for any others; the same where a step has but one form. */
   readonly kernels: { readonly vec4: Kernel; readonly strided: Kernel };
   readonly requires: readonly ("subgroups" | "shader-f16")[];
+  /** True if the kernel can write the sum of each row of a beside the product: see `row-sums.wgsl`. */
+  readonly sumsRows: boolean;
   /** Invocations of a workgroup, rows and columns of y that one workgroup makes, and the WGSL constants that say so. */
   launch(device: Device): Launch;
   /** Null if the device can run it, else the reason why not. */
@@ -70,6 +72,7 @@ export const variants: readonly Variant[] = [
     name: "1-naive",
     kernels: simple("1-naive", naive),
     requires: [],
+    sumsRows: false,
     launch: () => ({ workgroup: [16, 16], rows: 16, columns: 16, constants: {} }),
     refuses: () => null,
     note: "one element of y an invocation",
@@ -78,6 +81,7 @@ export const variants: readonly Variant[] = [
     name: "2-tile",
     kernels: simple("2-tile", tile),
     requires: [],
+    sumsRows: false,
     launch: () => ({ workgroup: [16, 16], rows: 16, columns: 16, constants: {} }),
     refuses: () => null,
     note: "tiles of 16 x 16 in workgroup memory: a sixteenth of the storage reads",
@@ -86,6 +90,7 @@ export const variants: readonly Variant[] = [
     name: "3-register",
     kernels: blocks("3-register", register),
     requires: [],
+    sumsRows: false,
     launch: () => ({ workgroup: [8, 8], rows: 64, columns: 64, constants: { WIDTH: 8, HEIGHT: 8 } }),
     refuses: () => null,
     note: "8 x 8 elements an invocation in registers, vec4 loads, no barriers",
@@ -94,6 +99,7 @@ export const variants: readonly Variant[] = [
     name: "4-subgroup",
     kernels: blocks("4-subgroup", subgroup, ["subgroups"]),
     requires: ["subgroups"],
+    sumsRows: true,
     launch(device) {
       const { min, max } = subgroupSizes(device);
       const lanes = min >= 8 ? 8 : 4;
