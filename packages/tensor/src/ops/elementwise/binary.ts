@@ -94,7 +94,7 @@ const rows = {
     name: "pow",
     forward: "pow(a, b)",
     backward: [
-      { ofAll: "c * b * pow(a, b - C(1.0))" },
+      { ofAll: "select(c * b * pow(a, b - C(1.0)), C(0.0), b == C(0.0))" },
       { ofAll: "select(c * pow(a, b) * log(a), C(0.0), a == C(0.0))" },
     ],
   }),

@@ -219,8 +219,12 @@ const powReal = unary({
   saves: "x",
 });
 
+// Of its own, because 0^0 is 1, and exp2(0 * log2(0)) is not.
+const powZero = unary({ name: "pow", forward: "C(1.0)", backward: "C(0.0)", saves: "y" });
+
 /** x^s for a number s. Small whole exponents and ±1/2 go by multiplication and square roots, which are exact. */
 export function powNumber(x: Tensor, s: number): Tensor {
+  if (s === 0) return powZero(x);
   if (s === 1) return addNumber(x, 0);
   if (s === 2) return square(x);
   if (s === 3) return square(x).mul(x);

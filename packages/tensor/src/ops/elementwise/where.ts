@@ -1,5 +1,5 @@
 import { defineOp } from "../../autograd/define-op.js";
-import { expectDtype } from "../../dtype.js";
+import { expectDtype, promoteTypes } from "../../dtype.js";
 import type { Tensor } from "../../tensor.js";
 import { sumTo } from "../sum/index.js";
 import { launch } from "./launch.js";
@@ -9,17 +9,20 @@ const whereOp = defineOp<undefined>({
   forward(ctx, [condition, a, b]) {
     expectDtype("where", "the condition", condition!.dtype, ["bool"]);
     ctx.saveForBackward(condition!);
-    return launch({ name: "where", wgsl: "select(c, b, a != C(0))", result: a!.dtype }, [condition!, a!, b!]);
+    const result = promoteTypes(a!.dtype, b!.dtype);
+    return launch({ name: "where", wgsl: "select(c, b, a != C(0))", result }, [condition!, a!, b!]);
   },
   backward(ctx, [dy]) {
     const condition = ctx.savedTensors[0]!;
-    const pick = (wgsl: string) =>
-      launch({ name: "where.backward", wgsl, result: dy!.dtype }, [condition, dy!]);
-    return [
-      null,
-      ctx.needsInputGrad[1] ? sumTo(pick("select(C(0.0), b, a != C(0.0))"), ctx.inputShapes[1]!) : null,
-      ctx.needsInputGrad[2] ? sumTo(pick("select(b, C(0.0), a != C(0.0))"), ctx.inputShapes[2]!) : null,
-    ];
+    const part = (input: 1 | 2, wgsl: string) => {
+      if (!ctx.needsInputGrad[input]) return null;
+      const full = launch({ name: "where.backward", wgsl, result: ctx.inputDtypes[input]! }, [
+        condition,
+        dy!,
+      ]);
+      return sumTo(full, ctx.inputShapes[input]!);
+    };
+    return [null, part(1, "select(C(0.0), b, a != C(0.0))"), part(2, "select(b, C(0.0), a != C(0.0))")];
   },
 });
 

@@ -132,7 +132,8 @@ function scatterIntoZeros(x: Tensor, shape: Shape, strides: readonly number[], o
 
 /** Overwrites `y` (contiguous) with the elements of `x`, which has its shape, in place. */
 export function writeInto(y: Tensor, x: Tensor): void {
-  writeStrided(x, y, y.strides, y.offset);
+  // One dispatch cannot read and write a buffer.
+  writeStrided(x.storage === y.storage ? x.clone() : x, y, y.strides, y.offset);
   y.storage.version++;
 }
 
