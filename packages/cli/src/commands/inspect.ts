@@ -1,0 +1,2 @@
+import type { Verb } from "../verb.js";
+export const inspect: Verb = { define() {} };

@@ -1,0 +1,2 @@
+import type { Verb } from "../verb.js";
+export const quickstart: Verb = { define() {} };

@@ -1,0 +1,193 @@
+import { ClassLabel, Dataset, type DatasetDict, type Row, Value } from "@wgrad/datasets";
+import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
+import type { Example } from "@wgrad/trainer";
+import { CommandError, UsageError } from "../errors.js";
+import type { Ui } from "../ui.js";
+
+/** A column found by its name, by convention, or because it is the only one of its kind. */
+export function chooseColumn(
+  dataset: Dataset,
+  given: string | null,
+  conventional: readonly string[],
+  fits: (column: string) => boolean,
+  flag: string,
+): string {
+  if (given !== null) {
+    dataset.feature(given);
+    return given;
+  }
+  const named = conventional.find((name) => dataset.columnNames.includes(name));
+  if (named !== undefined) return named;
+  const fitting = dataset.columnNames.filter(fits);
+  if (fitting.length === 1) return fitting[0]!;
+  throw new UsageError(
+    `${dataset.name}: which column is meant? Its columns are ${dataset.columnNames.join(", ")}. Name it with ${flag}.`,
+  );
+}
+
+/** The column of the texts. */
+export function textColumnOf(dataset: Dataset, given: string | null): string {
+  const isText = (name: string) => {
+    const feature = dataset.features[name];
+    return feature instanceof Value && /string$/.test(feature.dtype);
+  };
+  const column = chooseColumn(dataset, given, ["text", "sentence"], isText, "--text-column");
+  if (!isText(column)) {
+    throw new CommandError(
+      "E_COLUMN_KIND",
+      `${dataset.name}: column "${column}" does not hold texts. Name another with --text-column.`,
+    );
+  }
+  return column;
+}
+
+/** The column of the classes. */
+export function labelColumnOf(dataset: Dataset, given: string | null): string {
+  return chooseColumn(
+    dataset,
+    given,
+    ["label", "labels"],
+    (name) => dataset.features[name] instanceof ClassLabel,
+    "--label-column",
+  );
+}
+
+/** Names of the classes: the ClassLabel's; else the values themselves, sorted. */
+export function labelNamesOf(dataset: Dataset, column: string): string[] {
+  const feature = dataset.feature(column);
+  if (feature instanceof ClassLabel) return [...feature.names];
+  const values = Array.from(dataset.column(column) as ArrayLike<unknown>);
+  if (values.every((v) => typeof v === "string")) return [...new Set(values as string[])].sort();
+  const row = values.findIndex((v) => !isWhole(v));
+  if (row >= 0) {
+    throw new CommandError(
+      "E_LABEL_RANGE",
+      `${dataset.name}: the ${column} of row ${row} is ${JSON.stringify(values[row] ?? null)}. Classes are whole numbers from 0 on, or names.`,
+    );
+  }
+  const count = Math.max(...(values as (number | bigint)[]).map(Number)) + 1;
+  return Array.from({ length: count }, (_, i) => `LABEL_${i}`);
+}
+
+function isWhole(value: unknown): boolean {
+  return typeof value === "bigint" || (Number.isInteger(value) && (value as number) >= -1);
+}
+
+/** How a split becomes examples. */
+export interface ExampleOptions {
+  textColumn: string;
+  /** Null where the labels are not needed. */
+  labelColumn: string | null;
+  /** Names of the model's classes, in its order. */
+  labels: readonly string[];
+  tokenizer: PreTrainedTokenizer;
+  maxLength: number;
+  /** Whether -1, Hugging Face's "no label", makes a row useless. */
+  needsLabels: boolean;
+}
+
+/** A tokenized split. */
+export interface TokenizedSplit {
+  examples: Dataset<Example>;
+  /** Texts that were cut at `maxLength`. */
+  truncated: number;
+  /** Texts without a character. */
+  empty: number;
+  /** Tokens of all examples. */
+  tokens: number;
+}
+
+const BATCH = 256;
+
+/**
+ * Tokenizes a split.
+ * @throws CommandError for a text that is null and a label outside the model's classes, naming the row
+ */
+export function tokenizeSplit(dataset: Dataset, options: ExampleOptions, ui: Ui): TokenizedSplit {
+  const { tokenizer, maxLength, textColumn } = options;
+  const inputIds: Int32Array[] = [];
+  const result = { truncated: 0, empty: 0, tokens: 0 };
+  const progress = ui.progress(`Tokenizing ${dataset.numRows} texts`, dataset.numRows);
+  for (let start = 0; start < dataset.numRows; start += BATCH) {
+    const indices = Array.from({ length: Math.min(BATCH, dataset.numRows - start) }, (_, i) => start + i);
+    const texts = Array.from(dataset.batch(indices, [textColumn])[textColumn]!) as (string | null)[];
+    const missing = texts.findIndex((text) => typeof text !== "string");
+    if (missing >= 0) {
+      throw new CommandError(
+        "E_TEXT",
+        `${dataset.name}: the ${textColumn} of row ${start + missing} is null. Remove the row, or fill it in.`,
+      );
+    }
+    const strings = texts as string[];
+    // One token over the limit is enough to see what was cut.
+    for (const [i, ids] of tokenizer(strings, {
+      truncation: true,
+      maxLength: maxLength + 1,
+    }).inputIds.entries()) {
+      if (strings[i]!.trim() === "") result.empty++;
+      let kept = ids;
+      if (ids.length > maxLength) {
+        result.truncated++;
+        kept = tokenizer.encode(strings[i]!, { truncation: true, maxLength });
+      }
+      inputIds.push(Int32Array.from(kept));
+      result.tokens += kept.length;
+    }
+    progress.update(start + indices.length);
+  }
+  progress.finish();
+  const label = options.labelColumn === null ? null : labelsOf(dataset, options.labelColumn, options);
+  const columns: Record<string, ArrayLike<unknown>> = label ? { inputIds, label } : { inputIds };
+  return { examples: Dataset.fromDict<Example>(columns, undefined, dataset.name), ...result };
+}
+
+/** Class ids of the model for the labels of a split; `Int32Array`, -1 where there is none and that is allowed. */
+function labelsOf(
+  dataset: Dataset,
+  column: string,
+  { labels, needsLabels }: ExampleOptions,
+): Int32Array | null {
+  const feature = dataset.feature(column);
+  const values = Array.from(dataset.column(column) as ArrayLike<unknown>);
+  const names = feature instanceof ClassLabel ? feature.names : null;
+  // A model whose classes have the same names in another order is asked by name.
+  const byName = names && names.length === labels.length && names.every((name) => labels.includes(name));
+  const ids = values.map((value, row) => {
+    let id = typeof value === "string" ? labels.indexOf(value) : Number(value ?? -1);
+    if (byName && id >= 0) id = labels.indexOf(names[id]!);
+    const isGiven = Number.isInteger(id) && id >= 0 && id < labels.length;
+    if (isGiven || (id === -1 && typeof value !== "string" && !needsLabels)) return id;
+    const shown = typeof value === "bigint" ? String(value) : JSON.stringify(value ?? null);
+    throw new CommandError(
+      "E_LABEL_RANGE",
+      `${dataset.name}: the ${column} of row ${row} is ${shown}, but the model's classes are 0 … ${labels.length - 1} (${labels.slice(0, 8).join(", ")}). ` +
+        "Correct the row, or name another column with --label-column.",
+    );
+  });
+  return ids.every((id) => id === -1) ? null : Int32Array.from(ids);
+}
+
+/** A split, or some of its rows drawn with a seed. @throws DatasetError E_SPLIT_MISSING */
+export function takeSplit(
+  splits: DatasetDict,
+  split: string,
+  subset: number | null,
+  seed: number,
+): Dataset<Row> {
+  const whole = splits.get(split);
+  return subset === null || subset >= whole.numRows ? whole : whole.shuffle({ seed }).take(subset);
+}
+
+/** Says in one line what tokenizing cut or found empty, if anything. */
+export function remarks(name: string, split: TokenizedSplit, maxLength: number): string[] {
+  const lines: string[] = [];
+  if (split.truncated > 0)
+    lines.push(
+      `${name}: ${split.truncated} of ${split.examples.numRows} texts are longer than ${maxLength} tokens and were cut (--max-length).`,
+    );
+  if (split.empty > 0)
+    lines.push(
+      `${name}: ${split.empty} of ${split.examples.numRows} texts are empty; they stay, as nothing but special tokens.`,
+    );
+  return lines;
+}

@@ -1,0 +1,244 @@
+import { basename } from "node:path";
+import {
+  fromSnakeCase,
+  nearest,
+  TRAINING_ARGUMENT_NAMES,
+  type TrainingArguments,
+  toSnakeCase,
+  trainingArguments,
+} from "@wgrad/trainer";
+import { UsageError } from "../errors.js";
+
+/** What a run is told beside the trainer's arguments. */
+export interface RunSettings {
+  /** Folder or hub id of the model to start from. */
+  model: string;
+  /** Parquet file, or folder with the splits. */
+  dataset: string;
+  /** Column of the texts; null: `text`, `sentence` or the only column of strings. */
+  textColumn: string | null;
+  /** Column of the classes; null: `label`, `labels` or the only ClassLabel. */
+  labelColumn: string | null;
+  trainSplit: string;
+  evalSplit: string;
+  testSplit: string;
+  /** Tokens of an example, special ones included; longer texts are cut. */
+  maxLength: number;
+  /** Batches are padded to a multiple of this, so that fewer different shapes occur. */
+  padToMultipleOf: number;
+  /** Examples of each split to use, drawn with the seed; null for all. */
+  subset: number | null;
+}
+
+/** A run as a recipe describes it. */
+export interface Recipe {
+  settings: RunSettings;
+  args: Readonly<TrainingArguments>;
+}
+
+type Kind = "text" | "number" | "boolean" | "json";
+
+/** One key of a recipe and one flag. */
+export interface Setting {
+  /** camelCase */
+  name: string;
+  kind: Kind;
+  help: string;
+  /** Undefined where there is none. */
+  default?: unknown;
+}
+
+const RUN_SETTINGS: readonly Setting[] = [
+  { name: "model", kind: "text", help: "folder or hub id of the model to start from (required)" },
+  {
+    name: "dataset",
+    kind: "text",
+    help: "Parquet file, or folder with train/validation/test splits (required)",
+  },
+  { name: "textColumn", kind: "text", help: "column of the texts (default: text, sentence or the only one)" },
+  {
+    name: "labelColumn",
+    kind: "text",
+    help: "column of the classes (default: label, labels or the only one)",
+  },
+  { name: "trainSplit", kind: "text", help: "split to train on", default: "train" },
+  { name: "evalSplit", kind: "text", help: "split to evaluate on during training", default: "validation" },
+  { name: "testSplit", kind: "text", help: "split to evaluate on at the end", default: "test" },
+  { name: "maxLength", kind: "number", help: "tokens of an example; longer texts are cut", default: 128 },
+  { name: "padToMultipleOf", kind: "number", help: "pad batches to a multiple of this", default: 8 },
+  { name: "subset", kind: "number", help: "use this many examples of each split, drawn with the seed" },
+];
+
+/** Where the command line differs from Hugging Face's defaults. */
+const ARGUMENT_DEFAULTS: Partial<TrainingArguments> = {
+  evalStrategy: "epoch",
+  saveStrategy: "epoch",
+  saveTotalLimit: 2,
+  loggingSteps: 10,
+};
+
+const ARGUMENT_HELP: Partial<Record<keyof TrainingArguments, string>> = {
+  outputDir: "folder of the run (default: runs/<model>-<dataset>)",
+  numTrainEpochs: "passes over the training data",
+  maxSteps: "optimizer steps; over 0 it replaces the epochs",
+  perDeviceTrainBatchSize: "examples a forward pass",
+  perDeviceEvalBatchSize: "examples a forward pass in evaluation",
+  gradientAccumulationSteps: "forward and backward passes an optimizer step",
+  dataloaderDropLast: "leave out a last batch that is not full",
+  learningRate: "peak learning rate of AdamW",
+  weightDecay: "decay of all weights but biases and LayerNorm's",
+  adamBeta1: "decay of the first moment",
+  adamBeta2: "decay of the second moment",
+  adamEpsilon: "added to the root of the second moment",
+  maxGradNorm: "largest joint norm of the gradients; 0: no clipping",
+  lrSchedulerType:
+    "linear, cosine, cosine_with_restarts, polynomial, constant, constant_with_warmup, inverse_sqrt",
+  lrSchedulerKwargs: "further settings of the schedule, as JSON",
+  warmupSteps: "steps of warm-up; under 1 a share of all steps",
+  warmupRatio: "share of all steps, where warmup-steps is 0",
+  loggingStrategy: "no, steps or epoch",
+  loggingSteps: "steps between two logs",
+  loggingFirstStep: "also log the first step",
+  evalStrategy: "no, steps or epoch",
+  evalSteps: "steps between two evaluations (default: logging-steps)",
+  saveStrategy: "no, steps or epoch",
+  saveSteps: "steps between two checkpoints",
+  saveTotalLimit: "checkpoints to keep",
+  loadBestModelAtEnd: "put the best checkpoint's weights back at the end",
+  metricForBestModel: "what is best, such as accuracy (default: loss)",
+  greaterIsBetter: "whether more of it is better (default: unless it is a loss)",
+  seed: "seed of new weights and dropout",
+  dataSeed: "seed of the order of the data (default: seed)",
+};
+
+/** Arguments whose default is null, so that their kind cannot be seen from it. */
+const KIND_OF_NULL: Partial<Record<keyof TrainingArguments, Kind>> = {
+  metricForBestModel: "text",
+  greaterIsBetter: "boolean",
+};
+
+function argumentSettings(): Setting[] {
+  const defaults = trainingArguments();
+  return TRAINING_ARGUMENT_NAMES.map((name) => {
+    const value = ARGUMENT_DEFAULTS[name] ?? defaults[name];
+    const help = ARGUMENT_HELP[name] ?? `${toSnakeCase(name)} of Hugging Face's TrainingArguments`;
+    let kind: Kind = KIND_OF_NULL[name] ?? "number";
+    if (typeof value === "boolean") kind = "boolean";
+    else if (typeof value === "string") kind = "text";
+    else if (typeof value === "object" && value !== null) kind = "json";
+    const isShown = value !== null && kind !== "json" && name !== "outputDir";
+    return { name, kind, help, ...(isShown ? { default: value } : {}) };
+  });
+}
+
+/** Every key of a recipe, each also a flag: the one table from which flags, recipes and `--help` are made. */
+export const SETTINGS: readonly Setting[] = [...RUN_SETTINGS, ...argumentSettings()];
+
+const BY_NAME = new Map(SETTINGS.map((setting) => [setting.name, setting]));
+
+/** `learningRate` → `--learning-rate` */
+export function flagOf(name: string): string {
+  return `--${toSnakeCase(name).replaceAll("_", "-")}`;
+}
+
+/**
+ * The value of a flag's text.
+ * @throws UsageError if the text is not of the kind
+ */
+export function parseValue(setting: Setting, text: string): unknown {
+  const where = `${flagOf(setting.name)} ${text}`;
+  switch (setting.kind) {
+    case "number": {
+      const value = text.trim() === "" ? Number.NaN : Number(text);
+      if (!Number.isFinite(value)) throw new UsageError(`${where}: not a number.`);
+      return value;
+    }
+    case "boolean":
+      if (!/^(true|false)$/.test(text)) throw new UsageError(`${where}: expected true or false.`);
+      return text === "true";
+    case "json":
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        throw new UsageError(`${where}: not JSON.`);
+      }
+    default:
+      return text;
+  }
+}
+
+/**
+ * Settings of a recipe's keys, which are snake_case.
+ * @param where the file, for messages
+ * @throws UsageError for an unknown key, with the nearest known one, and for a value of the wrong kind
+ */
+export function settingsFromJson(
+  json: Readonly<Record<string, unknown>>,
+  where: string,
+): Record<string, unknown> {
+  const out: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(json)) {
+    const setting = key.includes("-") ? undefined : BY_NAME.get(fromSnakeCase(key));
+    if (!setting) {
+      const near = nearest(
+        key,
+        SETTINGS.map(({ name }) => toSnakeCase(name)),
+      );
+      throw new UsageError(
+        `${where}: unknown key "${key}". Did you mean ${near}? All keys: wgrad train --help (with _ for -).`,
+      );
+    }
+    if (value === null || value === undefined) continue;
+    const expected = setting.kind === "text" ? "string" : setting.kind === "json" ? "object" : setting.kind;
+    if (typeof value !== expected) {
+      throw new UsageError(
+        `${where}: ${key} is ${JSON.stringify(value)}, expected ${setting.kind === "json" ? "a mapping" : `a ${setting.kind}`}.`,
+      );
+    }
+    out[setting.name] = value;
+  }
+  return out;
+}
+
+/**
+ * Fills in defaults and checks what can be checked without looking at files.
+ * @throws UsageError, or TrainerError for an argument out of range
+ */
+export function makeRecipe(given: Readonly<Record<string, unknown>>): Recipe {
+  const defaults = Object.fromEntries(RUN_SETTINGS.map((s) => [s.name, s.default ?? null]));
+  const settings: Record<string, unknown> = { ...defaults };
+  const args: Record<string, unknown> = { ...ARGUMENT_DEFAULTS };
+  for (const [name, value] of Object.entries(given)) {
+    if (name in defaults) settings[name] = value;
+    else args[name] = value;
+  }
+  for (const name of ["model", "dataset"]) {
+    if (!settings[name])
+      throw new UsageError(`${flagOf(name)} is missing: give it, or write ${name}: … into a recipe.`);
+  }
+  for (const name of ["maxLength", "padToMultipleOf", "subset"]) {
+    const value = settings[name] as number | null;
+    if (value !== null && (!Number.isInteger(value) || value < 1)) {
+      throw new UsageError(`${flagOf(name)} is ${value}, expected a whole number from 1 on.`);
+    }
+  }
+  const run = settings as unknown as RunSettings;
+  args.outputDir ??= `runs/${stem(run.model)}-${stem(run.dataset)}`;
+  return { settings: run, args: trainingArguments(args as Partial<TrainingArguments>) };
+}
+
+function stem(path: string): string {
+  return basename(path).replace(/\.parquet$/, "") || "run";
+}
+
+/** A recipe with every key, as it is saved with the run; keys without a value are left out. */
+export function recipeToJson({ settings, args }: Recipe): Record<string, unknown> {
+  const all = { ...settings, ...args } as Record<string, unknown>;
+  return Object.fromEntries(
+    Object.entries(all)
+      .filter(
+        ([, value]) => value !== null && !(typeof value === "object" && Object.keys(value).length === 0),
+      )
+      .map(([name, value]) => [toSnakeCase(name), value]),
+  );
+}
