@@ -304,6 +304,12 @@ export class Device {
     this.check();
   }
 
+  /** Gives the memory of free buffers back to the driver, as `torch.cuda.empty_cache`. Submits what is recorded. */
+  emptyCache(): void {
+    this.submit();
+    this.pool.trim();
+  }
+
   /** Bytes and buffers in use. */
   memory(): MemoryReport {
     return this.pool.report(this.liveTensors);

@@ -83,14 +83,17 @@ export class BufferPool {
 
   /** Gives a buffer back. */
   release(buffer: PooledBuffer): void {
-    const list = this.#free.get(buffer.size);
-    if (list) list.push(buffer);
-    else this.#free.set(buffer.size, [buffer]);
+    const list = this.#free.get(buffer.size) ?? [];
+    this.#free.set(buffer.size, list);
+    // In order of age: a loop that asks for the same sizes gets the same buffers every time, and so finds its bind groups made.
+    let at = list.length;
+    while (at > 0 && list[at - 1]!.id > buffer.id) at--;
+    list.splice(at, 0, buffer);
     this.#liveBuffers--;
     this.#liveBytes -= buffer.size;
   }
 
-  /** Destroys all free buffers, as `torch.cuda.empty_cache` does. */
+  /** Destroys all free buffers. No command that is recorded but not submitted may refer to one: see `Device.emptyCache`. */
   trim(): void {
     for (const list of this.#free.values()) {
       for (const entry of list) {
@@ -124,10 +127,8 @@ export class BufferPool {
   #take(size: number, unusedSince: number): PooledBuffer | undefined {
     const list = this.#free.get(size);
     if (!list) return undefined;
-    for (let i = list.length - 1; i >= 0; i--) {
-      if (list[i]!.lastUse < unusedSince) return list.splice(i, 1)[0];
-    }
-    return undefined;
+    const at = list.findIndex((entry) => entry.lastUse < unusedSince);
+    return at < 0 ? undefined : list.splice(at, 1)[0];
   }
 
   #create(size: number): PooledBuffer {
