@@ -45,7 +45,7 @@ export interface Variant {
 }
 
 /** Rows of an invocation in the subgroup step. */
-const ROWS = 4;
+const ROWS = 2;
 
 /** Smallest subgroup the adapter may use; 0 without subgroups. */
 function smallestSubgroup(device: Device): number {
