@@ -3,6 +3,7 @@ import type { Device } from "../../device/device.js";
 import { openDevice } from "../../node.js";
 import { Generator, type RandomRange, randomBlock } from "../../random/generator.js";
 import { Tensor } from "../../tensor.js";
+import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
 import { type AttentionCase, cases } from "./cases.js";
 import { scaledDotProductAttention } from "./index.js";
 import { attentionReference } from "./reference.js";
@@ -230,6 +231,7 @@ for (const [label, options] of [
         afterAll(() => {
           device.variants.delete(OP);
         });
+        it.skipIf(fixturesMissing)("PyTorch's values", () => expectFixtures(device, "sdpa"), COMPILES);
         for (const c of cases) {
           it.skipIf(variant.vec4 && c.D % 4 !== 0)(c.name, () => check(device, c), COMPILES);
         }
