@@ -1,12 +1,19 @@
 import { scaledDotProductAttention } from "../ops/attention/index.js";
 import { avgPool2d } from "../ops/avg-pool2d/index.js";
 import { conv2d } from "../ops/conv2d/index.js";
+import {
+  type CrossEntropyOptions,
+  crossEntropy,
+  nllLoss,
+  type Reduction,
+} from "../ops/cross-entropy/index.js";
 import { einsum } from "../ops/einsum/index.js";
 import * as binary from "../ops/elementwise/binary.js";
 import { where } from "../ops/elementwise/where.js";
 import { embedding } from "../ops/embedding/index.js";
 import { cat, stack } from "../ops/join/index.js";
 import { layerNorm } from "../ops/layer-norm/index.js";
+import { binaryCrossEntropyWithLogits, mseLoss } from "../ops/losses/index.js";
 import { bmm, linear, matmul } from "../ops/matmul/index.js";
 import { meanPool } from "../ops/mean-pool/index.js";
 import { normalize } from "../ops/reduce/index.js";
@@ -53,6 +60,14 @@ const spread =
   (name: "var" | "std"): RunOp =>
   ({ x }, attrs) =>
     x![name](attrs.dims("dim"), { correction: attrs.number("correction"), keepdim: attrs.flag("keepdim") });
+
+const reduction = (attrs: Attributes): Reduction => attrs.text("reduction") as Reduction;
+
+const ofClasses = (weight: Tensor | undefined, attrs: Attributes): CrossEntropyOptions => ({
+  weight: weight ?? null,
+  ignoreIndex: attrs.number("ignore_index"),
+  reduction: reduction(attrs),
+});
 
 /** How each operation of the reference set is called here. The keys are PyTorch's names. */
 export const opTable: Readonly<Record<string, RunOp>> = {
@@ -128,6 +143,19 @@ export const opTable: Readonly<Record<string, RunOp>> = {
   log_softmax: ({ x }, attrs) => logSoftmax(x!, attrs.number("dim")),
   layer_norm: ({ x, weight, bias }, attrs) =>
     layerNorm(x!, attrs.numbers("normalized_shape"), weight ?? null, bias ?? null, attrs.number("eps")),
+  cross_entropy: ({ logits, target, weight }, attrs) =>
+    crossEntropy(logits!, target!, {
+      ...ofClasses(weight, attrs),
+      labelSmoothing: attrs.number("label_smoothing"),
+    }),
+  nll_loss: ({ logp, target, weight }, attrs) => nllLoss(logp!, target!, ofClasses(weight, attrs)),
+  bce_with_logits: ({ logits, target, pos_weight, weight }, attrs) =>
+    binaryCrossEntropyWithLogits(logits!, target!, {
+      posWeight: pos_weight ?? null,
+      weight: weight ?? null,
+      reduction: reduction(attrs),
+    }),
+  mse_loss: ({ input, target }, attrs) => mseLoss(input!, target!, { reduction: reduction(attrs) }),
   sdpa: ({ q, k, v, mask }, attrs) =>
     scaledDotProductAttention(q!, k!, v!, {
       mask: mask ?? null,

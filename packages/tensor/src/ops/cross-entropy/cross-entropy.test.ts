@@ -4,6 +4,7 @@ import type { Device } from "../../device/device.js";
 import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
+import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
 import { numbers, openBoth } from "../rows/testing.js";
 import { type CrossEntropyCase, cases, tolerance } from "./cases.js";
 import { crossEntropy, nllLoss } from "./index.js";
@@ -68,6 +69,15 @@ async function check(device: Device, test: CrossEntropyCase): Promise<void> {
 for (const { name, device } of devices) {
   for (const variant of [{ name: "the default" }, ...variants]) {
     describe(`${variant.name} with ${name}`, () => {
+      it.skipIf(fixturesMissing)("computes PyTorch's values", async () => {
+        if (variant.name !== "the default") device.variants.set("cross_entropy", variant.name);
+        try {
+          await expectFixtures(device, "cross_entropy");
+          await expectFixtures(device, "nll_loss");
+        } finally {
+          device.variants.clear();
+        }
+      });
       for (const test of cases) {
         const lacks = test.dtype === "f16" && !device.features.has("shader-f16");
         it.skipIf(lacks)(`${test.name} [${test.shape.join(", ")}]`, async () => {

@@ -4,6 +4,7 @@ import type { Device } from "../../device/device.js";
 import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
+import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
 import { addLayerNorm } from "../add-layer-norm/index.js";
 import { numbers, openBoth } from "../rows/testing.js";
 import { cases, type LayerNormCase, tolerance } from "./cases.js";
@@ -64,6 +65,14 @@ for (const { name, device } of devices) {
   for (const variant of runs) {
     const can = variant.requires.every((feature) => device.features.has(feature));
     describe.skipIf(!can)(`${variant.name} with ${name}`, () => {
+      it.skipIf(fixturesMissing)("computes PyTorch's values", async () => {
+        if (variant.name !== "the default") device.variants.set("layer_norm", variant.name);
+        try {
+          await expectFixtures(device, "layer_norm");
+        } finally {
+          device.variants.clear();
+        }
+      });
       for (const test of cases) {
         const lacks = test.dtype === "f16" && !device.features.has("shader-f16");
         it.skipIf(lacks)(`${test.name} [${test.shape.join(", ")}]`, async () => {

@@ -2,6 +2,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { scope } from "../../autograd/modes.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
+import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
 import { numbers, openBoth } from "../rows/testing.js";
 import { binaryCrossEntropyWithLogits, mseLoss } from "./index.js";
 import { bceReference } from "./reference.js";
@@ -60,6 +61,11 @@ for (const { name, device } of devices) {
       expect(y.dtype).toBe("f16");
       expectClose(await y.toArray(), want, { rtol: 2 ** -10, atol: 2 ** -12 }, "loss");
     });
+  });
+
+  it.skipIf(fixturesMissing)(`compute PyTorch's values with ${name}`, async () => {
+    await expectFixtures(device, "bce_with_logits");
+    await expectFixtures(device, "mse_loss");
   });
 
   describe(`squared error with ${name}`, () => {

@@ -2,6 +2,7 @@
 // Adds to step 2: maximum and sum in one pass over memory (the sum so far is rescaled whenever the maximum grows), and two
 // barriers a reduction in place of seven.
 // Needs: subgroups; 256 bytes of workgroup memory.
+// Measured on llvmpipe, 2 cores: 1536x128 f32 in 7.1 ms of CPU time; a copy takes 0.76.
 struct Params { rows: u32, length: u32, offset: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Elements>;

@@ -3,6 +3,7 @@
 // Elements of a row stand `inner` apart, as in step 1.
 // No barriers, so that this is the step for software drivers; a GPU needs more rows than it has lanes for it to pay.
 // Needs: nothing.
+// Measured on llvmpipe, 2 cores: 1536x128 f32 in 0.55 ms of CPU time; a copy takes 0.76.
 struct Params { rows: u32, length: u32, inner: u32, offset: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Elements>;

@@ -1,5 +1,6 @@
 // layer norm backward, step 3 of 3: dx of one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
 // Needs: subgroups; 256 bytes of workgroup memory.
+// Measured on llvmpipe, 2 cores: 1024x768 f32 in 10 ms of CPU time; a copy takes 2.3.
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) w: vec3<u32>,
