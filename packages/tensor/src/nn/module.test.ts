@@ -74,6 +74,21 @@ describe("Module", () => {
     );
   });
 
+  it("finds and replaces a module by its path, in lists too", () => {
+    const net = new Net();
+    expect(net.getSubmodule("")).toBe(net);
+    expect(net.getSubmodule("layer.1.q_lin")).toBe(net.layer.at(1).q_lin);
+    const [linear, block] = [new Linear(device, 4, 4), new Block()];
+    net.setSubmodule("layer.1.q_lin", linear);
+    net.setSubmodule("layer.0", block);
+    expect(net.layer.at(1).q_lin).toBe(linear);
+    expect(net.layer.at(0)).toBe(block);
+    expect(() => net.getSubmodule("layer.1.k_lin")).toThrow(
+      'getSubmodule: "layer.1.k_lin": Block has no module "k_lin". It has q_lin, norm.',
+    );
+    expect(() => net.setSubmodule("decoder", linear)).toThrow(/Net has no module "decoder"/);
+  });
+
   it("switches training mode in the whole tree", () => {
     const net = new Net();
     net.eval();

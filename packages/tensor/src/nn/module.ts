@@ -49,6 +49,43 @@ export abstract class Module {
       yield* child.namedModules(prefix === "" ? name : `${prefix}.${name}`);
   }
 
+  /**
+   * The module at a path such as `transformer.layer.0.attention.q_lin`; "" is this one. As `torch.nn.Module.get_submodule`.
+   * @throws ValueError naming the part of the path that is not there
+   */
+  getSubmodule(path: string): Module {
+    let module: Module = this;
+    for (const name of path === "" ? [] : path.split(".")) {
+      const children = module.namedChildren();
+      const child = children.find(([key]) => key === name)?.[1];
+      if (!child) {
+        throw new ValueError(
+          `getSubmodule: "${path}": ${module.constructor.name} has no module "${name}". ` +
+            `It has ${children.map(([key]) => key).join(", ") || "none"}.`,
+        );
+      }
+      module = child;
+    }
+    return module;
+  }
+
+  /**
+   * Puts a module in the place of the one at a path. The one that stood there is not disposed. It is on the caller that the
+   * new one can do what its neighbours ask of it. As `torch.nn.Module.set_submodule`.
+   * @throws ValueError if there is no module at the path
+   */
+  setSubmodule(path: string, module: Module): void {
+    if (path === "") throw new ValueError("setSubmodule: a module cannot replace itself; give a path.");
+    this.getSubmodule(path);
+    const dot = path.lastIndexOf(".");
+    this.getSubmodule(path.slice(0, Math.max(dot, 0))).setChild(path.slice(dot + 1), module);
+  }
+
+  /** Replaces one of `namedChildren` by its name. */
+  protected setChild(name: string, module: Module): void {
+    Reflect.set(this, name, module);
+  }
+
   /** Parameters by their names in the checkpoint, in order of definition; a shared one appears once, under its first name. */
   *namedParameters(prefix = ""): Generator<[string, Parameter]> {
     const seen = new Set<Parameter>();
@@ -213,5 +250,9 @@ export class ModuleList<M extends Module = Module> extends Module implements Ite
 
   override namedChildren(): [string, Module][] {
     return this.#items.map((item, i) => [String(i), item]);
+  }
+
+  protected override setChild(name: string, module: Module): void {
+    this.#items[Number(name)] = module as M;
   }
 }
