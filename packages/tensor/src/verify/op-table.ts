@@ -3,9 +3,9 @@ import { avgPool2d } from "../ops/avg-pool2d/index.js";
 import { conv2d } from "../ops/conv2d/index.js";
 import {
   type CrossEntropyOptions,
-  crossEntropy,crossEntropy, 
-  nllLoss,nllLoss, 
-  type Reduction,type Reduction 
+  crossEntropy,
+  nllLoss,
+  type Reduction,
 } from "../ops/cross-entropy/index.js";
 import { einsum } from "../ops/einsum/index.js";
 import * as binary from "../ops/elementwise/binary.js";
@@ -13,7 +13,7 @@ import { where } from "../ops/elementwise/where.js";
 import { embedding } from "../ops/embedding/index.js";
 import { cat, stack } from "../ops/join/index.js";
 import { layerNorm } from "../ops/layer-norm/index.js";
-import { binaryCrossEntropyWithLogits, binaryCrossEntropyWithLogits, mseLoss, mseLoss } from "../ops/losses/index.js";
+import { binaryCrossEntropyWithLogits, mseLoss } from "../ops/losses/index.js";
 import { bmm, linear, matmul } from "../ops/matmul/index.js";
 import { meanPool } from "../ops/mean-pool/index.js";
 import { normalize } from "../ops/reduce/index.js";
@@ -68,8 +68,6 @@ const ofClasses = (weight: Tensor | undefined, attrs: Attributes): CrossEntropyO
   ignoreIndex: attrs.number("ignore_index"),
   reduction: reduction(attrs),
 });
-
-const reduction = (attrs: Attributes): Reduction => attrs.text("reduction") as Reduction;
 
 /** How each operation of the reference set is called here. The keys are PyTorch's names. */
 export const opTable: Readonly<Record<string, RunOp>> = {
@@ -179,27 +177,6 @@ export const opTable: Readonly<Record<string, RunOp>> = {
       countIncludePad: attrs.flag("count_include_pad"),
     }),
   mean_pool: ({ x, mask }) => meanPool(x!, mask!),
-
-  cross_entropy: ({ logits, target, weight }, attrs) =>
-    crossEntropy(logits!, target!, {
-      weight: weight ?? null,
-      ignoreIndex: attrs.number("ignore_index"),
-      labelSmoothing: attrs.number("label_smoothing"),
-      reduction: reduction(attrs),
-    }),
-  nll_loss: ({ logp, target, weight }, attrs) =>
-    nllLoss(logp!, target!, {
-      weight: weight ?? null,
-      ignoreIndex: attrs.number("ignore_index"),
-      reduction: reduction(attrs),
-    }),
-  bce_with_logits: ({ logits, target, weight, pos_weight: posWeight }, attrs) =>
-    binaryCrossEntropyWithLogits(logits!, target!, {
-      weight: weight ?? null,
-      posWeight: posWeight ?? null,
-      reduction: reduction(attrs),
-    }),
-  mse_loss: ({ input, target }, attrs) => mseLoss(input!, target!, { reduction: reduction(attrs) }),
   einsum: (inputs, attrs) => einsum(attrs.text("equation"), ...Object.values(inputs)),
 };
 
