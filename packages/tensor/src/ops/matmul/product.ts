@@ -170,7 +170,7 @@ function dispatch(
         constants: {
           ...launch.constants,
           ...(blocks && form ? { A_TRANSPOSED: form.aTransposed, B_TRANSPOSED: form.bTransposed } : {}),
-          ...(variant.sumsRows ? { ROW_SUMS: rowSums !== null } : {}),
+          ...(variant.sumsRows ? { ROW_SUMS: rowSums !== null, ROLLED_STORES: a.dtype === "f16" } : {}),
         },
         ...(variant.sumsRows ? { text: rowSums ? rowSumsSource : noRowSums } : {}),
       },
