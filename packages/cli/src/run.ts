@@ -103,8 +103,7 @@ async function makeProgram(argv: readonly string[], context: VerbContext): Promi
     .addHelpText(
       "after",
       "\nStart with:\n  wgrad doctor\n  wgrad quickstart\nExit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.\n",
-    )
-    .action(() => program.help());
+    );
   program.configureHelp({ showGlobalOptions: false });
   const wanted = argv.filter((word) => !word.startsWith("-")).slice(0, 2);
   const used = wanted[0] === "help" ? wanted[1] : wanted[0];

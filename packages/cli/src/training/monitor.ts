@@ -3,7 +3,7 @@ import { cpus } from "node:os";
 import { join } from "node:path";
 import { writeFileAtomic } from "@wgrad/models/node";
 import type { Device, DeviceCounters } from "@wgrad/tensor";
-import type { CallbackContext, LogEntry, TrainerCallback } from "@wgrad/trainer";
+import type { CallbackContext, LogEntry, TrainerCallback, TrainerState } from "@wgrad/trainer";
 import { formatRow } from "../text/table.js";
 import { formatSeconds, type Progress, type Ui } from "../ui.js";
 
@@ -55,17 +55,15 @@ export class RunMonitor implements TrainerCallback {
   #cpu = 0;
   #buffersAtThree = 0;
   #buffers = 0;
-  #stepBegan = 0;
-  #cpuBegan: NodeJS.CpuUsage = process.cpuUsage();
+  /** When the step in hand began; null after something that is no step: an evaluation, a checkpoint. */
+  #began: { wall: number; cpu: NodeJS.CpuUsage } | null = null;
   #before: DeviceCounters | null = null;
   #progress: Progress;
   #evaluation: Progress | null = null;
   #lastLoss = "";
   #epochBegan = 0;
-  #lossSum = 0;
-  #lossSteps = 0;
-  #sinceLog = 0;
   #resumedAt = 0;
+  #startEpoch = 0;
   /** Of the last evaluation since the last row. */
   #metrics: Readonly<Record<string, number>> = {};
 
@@ -78,57 +76,55 @@ export class RunMonitor implements TrainerCallback {
 
   /** Undefined before the first step. */
   get stepCost(): StepCost | undefined {
-    const steps = this.#walls.length;
-    if (steps === 0) return undefined;
+    const measured = this.#walls.length;
+    if (measured === 0) return undefined;
     return {
       seconds: median(this.#walls),
-      cpuSeconds: this.#cpu / steps,
+      cpuSeconds: this.#cpu / measured,
       dispatches: median(this.#dispatches),
       submissions: median(this.#submissions),
       buffersCreatedAfterThree: Math.max(0, this.#buffers - this.#buffersAtThree),
-      steps,
+      steps: this.#dispatches.length,
     };
   }
 
   async onTrainBegin({ state }: CallbackContext): Promise<void> {
     this.#progress = this.#ui.progress("Training", Math.max(1, state.maxSteps - state.globalStep));
     this.#resumedAt = state.globalStep;
-    this.#sinceLog = state.logHistory.findLast((entry) => entry.loss !== undefined)?.step ?? 0;
+    this.#startEpoch = state.epoch;
     if (this.#logFile) await writeFileAtomic(this.#logFile, state.logHistory.map(jsonLine).join(""));
   }
 
   onEpochBegin({ state }: CallbackContext): void {
-    this.#finishEpoch(state.epoch);
+    this.#finishEpoch(state);
     this.#epochBegan = performance.now();
-    this.#lossSum = 0;
-    this.#lossSteps = 0;
   }
 
   onStepBegin(): void {
+    // The queue runs ahead by a few steps, so a step costs what lies between two beginnings.
+    this.#mark();
     this.#before = this.#device.snapshot();
-    this.#stepBegan = performance.now();
-    this.#cpuBegan = process.cpuUsage();
   }
 
   onStepEnd({ state }: CallbackContext): void {
-    this.#walls.push((performance.now() - this.#stepBegan) / 1000);
-    const { user, system } = process.cpuUsage(this.#cpuBegan);
-    this.#cpu += (user + system) / 1e6;
     const after = this.#device.snapshot();
     const before = this.#before!;
     this.#dispatches.push(after.dispatches - before.dispatches);
     this.#submissions.push(after.submissions - before.submissions);
     const made = after.buffersCreated - before.buffersCreated;
     this.#buffers += made;
-    if (this.#walls.length <= 3) this.#buffersAtThree += made;
+    if (this.#dispatches.length <= 3) this.#buffersAtThree += made;
     if (!this.#ui.live) return;
-    this.#progress.update(
-      state.globalStep - this.#resumedAt,
-      `epoch ${state.epoch.toFixed(2)}/${state.numTrainEpochs}${this.#lastLoss}`,
-    );
+    const detail = `epoch ${state.epoch.toFixed(2)}/${state.numTrainEpochs}${this.#lastLoss}`;
+    this.#progress.update(state.globalStep - this.#resumedAt, detail);
+  }
+
+  onSave(): void {
+    this.#began = null;
   }
 
   onEpochEnd({ control }: CallbackContext): void {
+    this.#began = null;
     // The mean over the epoch needs the steps since the last log too.
     control.shouldLog = true;
   }
@@ -137,10 +133,6 @@ export class RunMonitor implements TrainerCallback {
     if (this.#logFile) await appendFile(this.#logFile, jsonLine(logs));
     const { loss } = logs;
     if (loss === undefined) return;
-    const steps = logs.step - this.#sinceLog;
-    this.#sinceLog = logs.step;
-    this.#lossSum += loss * steps;
-    this.#lossSteps += steps;
     this.#lastLoss = `  loss ${loss.toFixed(4)}`;
     if (this.#ui.live) return;
     const left = (state.maxSteps - state.globalStep) * median(this.#walls.slice(-50));
@@ -165,21 +157,33 @@ export class RunMonitor implements TrainerCallback {
   }
 
   onEvaluate({ metrics, args, state }: CallbackContext & { metrics: Record<string, number> }): void {
+    this.#began = null;
     this.#metrics = metrics;
-    if (args.evalStrategy === "epoch") this.#addRow(state.epoch);
+    if (args.evalStrategy === "epoch") this.#addRow(state);
   }
 
   onTrainEnd({ state }: CallbackContext): void {
-    this.#finishEpoch(state.epoch);
+    this.#finishEpoch(state);
     this.#ui.done();
   }
 
   /** Adds the row of an epoch that was not evaluated at its end. */
-  #finishEpoch(epoch: number): void {
-    if (this.#lossSteps > 0) this.#addRow(epoch);
+  #finishEpoch(state: TrainerState): void {
+    const last = this.epochs.at(-1)?.epoch ?? this.#startEpoch;
+    if (state.epoch > last) this.#addRow(state);
   }
 
-  #addRow(epoch: number): void {
+  #mark(): void {
+    const now = { wall: performance.now(), cpu: process.cpuUsage() };
+    if (this.#began) {
+      this.#walls.push((now.wall - this.#began.wall) / 1000);
+      const { user, system } = process.cpuUsage(this.#began.cpu);
+      this.#cpu += (user + system) / 1e6;
+    }
+    this.#began = now;
+  }
+
+  #addRow(state: TrainerState): void {
     const metrics = this.#metrics;
     this.#metrics = {};
     const optional = Object.fromEntries(
@@ -192,18 +196,32 @@ export class RunMonitor implements TrainerCallback {
       }).filter(([, value]) => value !== undefined),
     );
     const row: EpochRow = {
-      epoch,
-      trainLoss: this.#lossSteps > 0 ? this.#lossSum / this.#lossSteps : Number.NaN,
+      epoch: state.epoch,
+      trainLoss: meanLoss(state),
       ...optional,
       seconds: (performance.now() - this.#epochBegan) / 1000,
     };
     if (this.epochs.length === 0) this.#ui.result(formatEpochHeader());
     this.epochs.push(row);
     this.#ui.result(formatEpochRow(row));
-    this.#lossSum = 0;
-    this.#lossSteps = 0;
     this.#epochBegan = performance.now();
   }
+}
+
+/** Mean training loss of the epoch that has just ended, from the log: it survives a resume in the middle. */
+function meanLoss({ epoch, logHistory }: TrainerState): number {
+  let sum = 0;
+  let steps = 0;
+  let before = 0;
+  for (const logs of logHistory) {
+    if (logs.loss === undefined) continue;
+    if (logs.epoch > Math.ceil(epoch) - 1) {
+      sum += logs.loss * (logs.step - before);
+      steps += logs.step - before;
+    }
+    before = logs.step;
+  }
+  return steps > 0 ? sum / steps : Number.NaN;
 }
 
 /** Header of the epoch table. */

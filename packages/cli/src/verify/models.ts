@@ -1,0 +1,264 @@
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { PreTrainedModel } from "@wgrad/models";
+import { AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification } from "@wgrad/models/node";
+import { AdamW, clipGradNorm_, type Device, mseLoss, noGrad, scope, Tensor } from "@wgrad/tensor";
+import { type TrainableModel, Trainer } from "@wgrad/trainer";
+import {
+  type CaseChecker,
+  type CaseResult,
+  type ReportRow,
+  rowOf,
+  runCase,
+  skippedRow,
+  type Tolerance,
+} from "./compare.js";
+import { readCases, StoredTensors } from "./files.js";
+import { verifyFullSize } from "./full-size.js";
+
+interface ModelCases {
+  model: string;
+  parameters: number;
+  train: { lr: number; betas: [number, number]; eps: number; weight_decay: number; steps: number };
+  trainer?: { lr: number; weight_decay: number; max_grad_norm: number; steps: number; lr_per_step: number[] };
+  tol: Record<string, Tolerance>;
+}
+
+/** Output of any of the models, with what was asked for. */
+interface AnyOutput {
+  loss?: Tensor;
+  logits?: Tensor;
+  lastHiddenState?: Tensor;
+  hiddenStates?: Tensor[];
+  attentions?: Tensor[];
+}
+
+interface AnyModel extends PreTrainedModel {
+  forward(input: {
+    inputIds: Tensor;
+    attentionMask: Tensor;
+    labels?: Tensor | null;
+    outputHiddenStates?: boolean;
+    outputAttentions?: boolean;
+  }): AnyOutput;
+}
+
+const CLASSES: Readonly<
+  Record<
+    string,
+    { fromPretrained(device: Device, folder: string, options?: object): Promise<{ model: AnyModel }> }
+  >
+> = {
+  DistilBertModel: AutoModel,
+  DistilBertForSequenceClassification: AutoModelForSequenceClassification,
+  DistilBertForMaskedLM: AutoModelForMaskedLM,
+};
+
+/** Outputs, gradients and training steps of the models, against transformers in float64. */
+export async function verifyModels(
+  device: Device,
+  folder: string,
+  onRow: (row: ReportRow) => void,
+  onStatus: (text: string) => void,
+): Promise<void> {
+  for (const name of (await readdir(folder)).sort()) {
+    const place = join(folder, name);
+    if (existsSync(join(place, "full.json"))) {
+      await verifyFullSize(device, join(place, "full.json"), onRow, onStatus);
+      continue;
+    }
+    if (!existsSync(join(place, "io.json"))) continue;
+    const cases = await readCases<ModelCases>(join(place, "io.json"));
+    const parts = ["outputs", "gradients", "train", ...(cases.trainer ? ["trainer"] : [])];
+    if (!CLASSES[cases.model]) {
+      onRow(skippedRow("models", name, parts.length, `${cases.model} is not built by this version`));
+      continue;
+    }
+    onStatus(`models ${name}`);
+    onRow(rowOf("models", name, await verifyFolder(device, place, cases)));
+  }
+}
+
+async function verifyFolder(device: Device, folder: string, cases: ModelCases): Promise<CaseResult[]> {
+  const stored = await StoredTensors.open(join(folder, "io.safetensors"));
+  const open = async () => {
+    const { model } = await CLASSES[cases.model]!.fromPretrained(device, folder, { onWarning: () => {} });
+    model.eval();
+    return model;
+  };
+  const using = async (name: string, body: (check: CaseChecker, model: AnyModel) => Promise<void>) =>
+    runCase(name, async (check) => {
+      const model = await open();
+      try {
+        await body(check, model);
+      } finally {
+        model.zeroGrad();
+        model.dispose();
+      }
+    });
+  const results = [
+    await using("outputs", (check, model) => checkOutputs(check, model, stored, cases)),
+    await using("gradients", (check, model) => checkGradients(check, model, stored, cases)),
+    await using("train", (check, model) => checkTraining(check, model, stored, cases)),
+  ];
+  if (cases.trainer) {
+    results.push(await using("trainer", (check, model) => checkTrainer(check, model, stored, cases)));
+  }
+  return results;
+}
+
+/** Input tensors under a prefix such as `in.` or `train.in.0.`. */
+function inputs(device: Device, stored: StoredTensors, prefix: string) {
+  const ints = (name: string) => Tensor.from(device, stored.ints(prefix + name), stored.shape(prefix + name));
+  return {
+    inputIds: ints("input_ids"),
+    attentionMask: ints("attention_mask"),
+    labels: stored.has(`${prefix}labels`) ? ints("labels") : null,
+    target: stored.has(`${prefix}target`)
+      ? Tensor.from(device, stored.floats(`${prefix}target`), stored.shape(`${prefix}target`))
+      : null,
+  };
+}
+
+/** The model's own loss, or the mean squared distance to a target for a bare encoder. */
+function forward(
+  model: AnyModel,
+  stored: StoredTensors,
+  prefix: string,
+  extras = false,
+): AnyOutput & { loss: Tensor } {
+  const { target, ...input } = inputs(model.device, stored, prefix);
+  const output = model.forward({ ...input, outputHiddenStates: extras, outputAttentions: extras });
+  const loss = target ? mseLoss(output.lastHiddenState!, target) : output.loss;
+  if (!loss) throw new Error("the model gave no loss.");
+  return { ...output, loss };
+}
+
+async function checkOutputs(
+  check: CaseChecker,
+  model: AnyModel,
+  stored: StoredTensors,
+  cases: ModelCases,
+): Promise<void> {
+  check.equal("parameters", model.numParameters(), cases.parameters);
+  const output = noGrad(() => scope(() => forward(model, stored, "in.", true)));
+  const named: Record<string, Tensor | undefined> = {
+    "out.loss": output.loss,
+    "out.logits": output.logits,
+    "out.last_hidden_state": output.lastHiddenState,
+    ...Object.fromEntries((output.hiddenStates ?? []).map((t, i) => [`out.hidden_states.${i}`, t])),
+    ...Object.fromEntries((output.attentions ?? []).map((t, i) => [`out.attentions.${i}`, t])),
+  };
+  for (const name of stored.names.filter((n) => n.startsWith("out."))) {
+    const tensor = named[name];
+    if (!tensor) check.fail(`${name}: the model gave none.`);
+    else check.close(name, (await tensor.toArray()) as Float32Array, stored.floats(name), cases.tol[name]);
+  }
+  for (const tensor of Object.values(named)) tensor?.dispose();
+}
+
+async function checkGradients(
+  check: CaseChecker,
+  model: AnyModel,
+  stored: StoredTensors,
+  cases: ModelCases,
+): Promise<void> {
+  scope(() => forward(model, stored, "in.").loss.backward());
+  const parameters = new Map(model.namedParameters());
+  for (const name of stored.names.filter((n) => n.startsWith("grad."))) {
+    const gradient = parameters.get(name.slice(5))?.grad;
+    if (!gradient) check.fail(`${name}: no gradient came.`);
+    else check.close(name, (await gradient.toArray()) as Float32Array, stored.floats(name), cases.tol[name]);
+  }
+}
+
+/** Five steps of AdamW with decay on all parameters, no clipping. */
+async function checkTraining(
+  check: CaseChecker,
+  model: AnyModel,
+  stored: StoredTensors,
+  cases: ModelCases,
+): Promise<void> {
+  const { lr, betas, eps, weight_decay: weightDecay, steps } = cases.train;
+  const optimizer = new AdamW(model.parameters(), { lr, betas, eps, weightDecay });
+  const losses: number[] = [];
+  for (let step = 0; step < steps; step++) {
+    const loss = scope(() => {
+      const made = forward(model, stored, `train.in.${step}.`).loss;
+      made.backward();
+      optimizer.step();
+      optimizer.zeroGrad();
+      return made.detach();
+    });
+    losses.push(await loss.item());
+    loss.dispose();
+  }
+  check.close("train.losses", losses, stored.floats("train.losses"), cases.tol["train.losses"]);
+  await checkFinal(check, model, stored, cases, "train.final.");
+  optimizer.dispose();
+}
+
+/** The same batches as Hugging Face's Trainer takes them: its parameter groups, clipping and rates. */
+async function checkTrainer(
+  check: CaseChecker,
+  model: AnyModel,
+  stored: StoredTensors,
+  cases: ModelCases,
+): Promise<void> {
+  const settings = cases.trainer!;
+  const trainer = new Trainer({
+    model: model as unknown as TrainableModel,
+    args: {
+      learningRate: settings.lr,
+      weightDecay: settings.weight_decay,
+      maxGradNorm: settings.max_grad_norm,
+    },
+    dataCollator: () => {
+      throw new Error("the cases bring their own batches.");
+    },
+  });
+  model.eval();
+  const optimizer = trainer.createOptimizer();
+  const losses: number[] = [];
+  const norms: number[] = [];
+  for (let step = 0; step < settings.steps; step++) {
+    for (const group of optimizer.paramGroups) group.lr = settings.lr_per_step[step]!;
+    const { loss, norm } = scope(() => {
+      const made = forward(model, stored, `train.in.${step}.`).loss;
+      made.backward();
+      const norm = clipGradNorm_(model.parameters(), settings.max_grad_norm);
+      optimizer.step();
+      optimizer.zeroGrad();
+      return { loss: made.detach(), norm };
+    });
+    losses.push(await loss.item());
+    norms.push(await norm.item());
+    loss.dispose();
+    norm.dispose();
+  }
+  check.close("trainer.losses", losses, stored.floats("trainer.losses"), cases.tol["trainer.losses"]);
+  check.close(
+    "trainer.grad_norms",
+    norms,
+    stored.floats("trainer.grad_norms"),
+    cases.tol["trainer.grad_norms"],
+  );
+  await checkFinal(check, model, stored, cases, "trainer.final.");
+  optimizer.dispose();
+}
+
+async function checkFinal(
+  check: CaseChecker,
+  model: AnyModel,
+  stored: StoredTensors,
+  cases: ModelCases,
+  prefix: string,
+): Promise<void> {
+  const parameters = new Map(model.namedParameters());
+  for (const name of stored.names.filter((n) => n.startsWith(prefix))) {
+    const parameter = parameters.get(name.slice(prefix.length));
+    if (!parameter) check.fail(`${name}: the model has no such parameter.`);
+    else check.close(name, (await parameter.toArray()) as Float32Array, stored.floats(name), cases.tol[name]);
+  }
+}

@@ -1,0 +1,216 @@
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Dataset, permutation } from "@wgrad/datasets";
+import { AutoModelForSequenceClassification } from "@wgrad/models/node";
+import type { Device } from "@wgrad/tensor";
+import { argmaxRows, dataCollatorWithPadding, type Example, type LogEntry, Trainer } from "@wgrad/trainer";
+import { type CaseChecker, type CaseResult, type ReportRow, rowOf, runCase, skippedRow } from "./compare.js";
+import { checkpointFolder, readCases } from "./files.js";
+
+interface Spec {
+  batch: number;
+  weight_decay: number;
+  max_grad_norm: number;
+  head: { step: number; scale: number };
+  full: { lr: number };
+}
+
+interface Rows {
+  labels: number[];
+  input_ids: number[][];
+}
+
+interface Evaluation {
+  loss: number;
+  correct: number;
+  logits: number[][];
+}
+
+interface Result {
+  trainable_params: number;
+  eval_before: Evaluation;
+  eval: Evaluation;
+  loss: number[];
+  grad_norm_before_clipping: number[];
+  learning_rate: number[];
+}
+
+/** The tolerances that the reference run's README names. */
+const TOLERANCE = {
+  loss: { rtol: 0, atol: 1e-5 },
+  gradNorm: { rtol: 1e-4, atol: 0 },
+  rate: { rtol: 1e-9, atol: 1e-15 },
+  logitsBefore: { rtol: 0, atol: 1e-4 },
+  logitsAfter: { rtol: 0, atol: 1e-3 },
+};
+
+/** Whole training runs, step by step, against transformers' Trainer. */
+export async function verifyRuns(
+  device: Device,
+  folder: string,
+  fixtures: string,
+  onRow: (row: ReportRow) => void,
+  onStatus: (text: string) => void,
+): Promise<void> {
+  for (const name of (await readdir(folder)).sort()) {
+    const place = join(folder, name);
+    if (!existsSync(join(place, "spec.json"))) {
+      if (existsSync(join(place, "run.py")))
+        onRow(skippedRow("runs", name, 1, "a run of CLIP, which this version does not build"));
+      continue;
+    }
+    if (existsSync(join(place, "lora.json")))
+      onRow(skippedRow("runs", `${name} lora`, 1, "adapters are not trained by this version"));
+    if (!existsSync(join(place, "full.json"))) continue;
+    const checkpoint = checkpointFolder("minilm-distilbert", fixtures);
+    if (checkpoint === undefined) {
+      onRow(
+        skippedRow(
+          "runs",
+          `${name} full`,
+          4,
+          "checkpoints/minilm-distilbert is not there (WGRAD_SHARED, or beside the cases)",
+        ),
+      );
+      continue;
+    }
+    onRow(
+      rowOf(
+        "runs",
+        `${name} full`,
+        await verifyRun(device, place, checkpoint, (text) => onStatus(`runs ${name} full: ${text}`)),
+      ),
+    );
+  }
+}
+
+async function verifyRun(
+  device: Device,
+  place: string,
+  checkpoint: string,
+  onStatus: (text: string) => void,
+): Promise<CaseResult[]> {
+  const spec = await readCases<Spec>(join(place, "spec.json"));
+  const inputs = await readCases<{ train: Rows; eval: Rows }>(join(place, "inputs.json"));
+  const want = await readCases<Result>(join(place, "full.json"));
+  const { model } = await AutoModelForSequenceClassification.fromPretrained(device, checkpoint, {
+    numLabels: 2,
+    config: { dropout: 0, attention_dropout: 0, seq_classif_dropout: 0 },
+    onWarning: () => {},
+  });
+  for (const [name, parameter] of model.namedParameters()) {
+    if (!/^(pre_classifier|classifier)\./.test(name)) continue;
+    const { step, scale } = spec.head;
+    parameter.copy_(
+      Float32Array.from({ length: parameter.numel }, (_, i) =>
+        name.endsWith("bias") ? 0 : Math.sin((i + 1) * step) * scale,
+      ),
+    );
+  }
+  const logs: LogEntry[] = [];
+  const seed = 0;
+  const trainer = new Trainer({
+    model,
+    args: {
+      numTrainEpochs: 1,
+      perDeviceTrainBatchSize: spec.batch,
+      perDeviceEvalBatchSize: 20,
+      learningRate: spec.full.lr,
+      weightDecay: spec.weight_decay,
+      maxGradNorm: spec.max_grad_norm,
+      loggingSteps: 1,
+      saveStrategy: "no",
+      seed,
+    },
+    trainDataset: inOrderOf(examples(inputs.train), seed),
+    dataCollator: dataCollatorWithPadding({ padTokenId: 0 } as Parameters<typeof dataCollatorWithPadding>[0]),
+    callbacks: [
+      {
+        onLog: ({ logs: entry, state }) => {
+          if (entry.loss === undefined) return;
+          logs.push(entry);
+          onStatus(
+            `step ${state.globalStep} of ${state.maxSteps}, loss ${entry.loss.toFixed(6)} (reference ${want.loss[state.globalStep - 1]?.toFixed(6)})`,
+          );
+        },
+      },
+    ],
+  });
+  const evaluation = examples(inputs.eval);
+  const results: CaseResult[] = [];
+  results.push(
+    await runCase("before", async (check) => {
+      onStatus("evaluating before training");
+      check.equal("parameters", model.numParameters(), want.trainable_params);
+      await checkEvaluation(check, trainer, evaluation, want.eval_before, TOLERANCE.logitsBefore);
+    }),
+  );
+  results.push(
+    await runCase("steps", async (check) => {
+      await trainer.train();
+      check.close(
+        "loss",
+        logs.map((l) => l.loss!),
+        want.loss,
+        TOLERANCE.loss,
+      );
+      check.close(
+        "learning rate",
+        logs.map((l) => l.learning_rate!),
+        want.learning_rate,
+        TOLERANCE.rate,
+      );
+    }),
+  );
+  results.push(
+    await runCase("gradient norms", (check) => {
+      check.close(
+        "grad norm",
+        logs.map((l) => l.grad_norm!),
+        want.grad_norm_before_clipping,
+        TOLERANCE.gradNorm,
+      );
+    }),
+  );
+  results.push(
+    await runCase("after", async (check) => {
+      onStatus("evaluating after training");
+      await checkEvaluation(check, trainer, evaluation, want.eval, TOLERANCE.logitsAfter);
+    }),
+  );
+  trainer.optimizer?.dispose();
+  model.dispose();
+  return results;
+}
+
+async function checkEvaluation(
+  check: CaseChecker,
+  trainer: Trainer,
+  rows: Dataset<Example>,
+  want: Evaluation,
+  tolerance: { rtol: number; atol: number },
+): Promise<void> {
+  const { predictions, labelIds, numLabels, metrics } = await trainer.predict(rows, "eval");
+  check.close("logits", predictions, want.logits.flat(), tolerance);
+  check.close("loss of the evaluation", [metrics.eval_loss!], [want.loss], tolerance);
+  const best = argmaxRows(predictions, numLabels);
+  const correct = best.reduce((sum, label, i) => sum + (label === labelIds![i] ? 1 : 0), 0);
+  if (Math.abs(correct - want.correct) > 1)
+    check.fail(`${correct} right, expected ${want.correct} (or one off).`);
+}
+
+function examples(rows: Rows): Dataset<Example> {
+  return Dataset.fromDict<Example>({
+    inputIds: rows.input_ids.map((ids) => Int32Array.from(ids)),
+    label: Int32Array.from(rows.labels),
+  });
+}
+
+/** The data set that the trainer's shuffle of the first epoch puts into the given order. */
+function inOrderOf(dataset: Dataset<Example>, seed: number): Dataset<Example> {
+  const shuffled = permutation(dataset.numRows, seed, 0);
+  const place = new Uint32Array(dataset.numRows);
+  for (const [i, row] of shuffled.entries()) place[row] = i;
+  return dataset.select(place);
+}
