@@ -12,6 +12,8 @@ import {
   weightSource,
   writeJsonFile,
 } from "@wgrad/models/node";
+import { PeftModel } from "@wgrad/peft";
+import { loadAdapterWeights, savePretrained as saveAdapter } from "@wgrad/peft/node";
 import { bytesOf, defaultGenerator, type GeneratorState, Tensor, toFloat32 } from "@wgrad/tensor";
 import type { TrainerState } from "./callbacks.js";
 import { TrainerError } from "./errors.js";
@@ -32,9 +34,11 @@ export interface RunState {
 
 const NAME = /^checkpoint-(\d+)$/;
 
-/** Writes model, tokenizer and arguments to a folder. */
+/** Writes model, tokenizer and arguments to a folder. Of a model with an adapter, the adapter alone, in PEFT's files. */
 export async function saveModel(trainer: Trainer, folder: string): Promise<void> {
-  await savePretrained(trainer.model, folder);
+  const { model } = trainer;
+  if (model instanceof PeftModel) await saveAdapter(model, folder);
+  else await savePretrained(model, folder);
   await trainer.processingClass?.savePretrained(folder);
   await writeJsonFile(join(folder, "training_args.json"), trainingArgumentsToJson(trainer.args));
 }
@@ -86,10 +90,7 @@ export async function loadCheckpoint(
       `${path} was not written by this trainer: the state of the data order and the random numbers is missing. Start from its weights with --model instead.`,
     );
   }
-  {
-    await using reader = await openWeights(folder);
-    await trainer.model.loadWeights(weightSource(reader, folder));
-  }
+  await loadWeights(trainer, folder);
   if (options.weightsOnly) return json.wgrad;
   await using reader = await openSafetensors(join(folder, "optimizer.safetensors"));
   const tensors = new Map<string, Tensor>();
@@ -102,6 +103,13 @@ export async function loadCheckpoint(
   const { maxSteps, numTrainEpochs } = trainer.state;
   Object.assign(trainer.state, stateFromJson(json), { maxSteps, numTrainEpochs });
   return json.wgrad;
+}
+
+/** Puts the weights of a checkpoint into the model; into its adapter, where it has one. */
+async function loadWeights({ model }: Trainer, folder: string): Promise<void> {
+  if (model instanceof PeftModel) return loadAdapterWeights(model, folder);
+  await using reader = await openWeights(folder);
+  await model.loadWeights(weightSource(reader, folder));
 }
 
 /** The newest checkpoint of a run. @throws TrainerError if there is none */

@@ -35,7 +35,7 @@ import { TrainerError } from "./errors.js";
 import type { EvalPrediction } from "./metrics.js";
 import { type TrainingArguments, trainingArguments } from "./training-arguments.js";
 
-/** A model that the trainer can train: gives a loss where labels are given. */
+/** A model that the trainer can train: gives a loss where labels are given. A `PeftModel` of such a model is one too. */
 export interface TrainableModel extends PreTrainedModel {
   forward(input: { inputIds: Tensor; attentionMask?: Tensor | null; labels?: Tensor | null }): HeadOutput;
 }
