@@ -1,0 +1,91 @@
+import { describe, expect, it } from "vitest";
+import { type LoraConfig, loraConfig, loraConfigFromJson, loraConfigToJson } from "./config.js";
+
+const code = (body: () => unknown): unknown => {
+  try {
+    body();
+  } catch (error) {
+    return (error as { code?: string }).code;
+  }
+  return undefined;
+};
+
+describe("LoraConfig", () => {
+  it("has PEFT's defaults", () => {
+    expect(loraConfig()).toMatchObject({
+      r: 8,
+      loraAlpha: 8,
+      loraDropout: 0,
+      bias: "none",
+      initLoraWeights: true,
+      useRslora: false,
+      taskType: null,
+      targetModules: null,
+    });
+    expect(Object.isFrozen(loraConfig())).toBe(true);
+  });
+
+  it("names the nearest setting for one it does not know", () => {
+    const wrong = { lora_alpha: 16 } as Partial<LoraConfig>;
+    expect(() => loraConfig(wrong)).toThrow('"lora_alpha" is not a setting. Did you mean loraAlpha?');
+    expect(code(() => loraConfig(wrong))).toBe("E_CONFIG_UNKNOWN");
+  });
+
+  it.each<[Partial<LoraConfig>, RegExp]>([
+    [{ r: 0 }, /r is 0, expected a whole number from 1 on/],
+    [{ r: 1.5 }, /r is 1\.5/],
+    [{ loraAlpha: Number.NaN }, /loraAlpha/],
+    [{ loraDropout: 1 }, /loraDropout is 1, expected a number from 0 on and under 1/],
+    [{ bias: "some" as LoraConfig["bias"] }, /bias is "some", expected one of none, lora_only, all/],
+    [{ taskType: "CLS" as LoraConfig["taskType"] }, /taskType is "CLS", expected null or one of SEQ_CLS/],
+    [{ initLoraWeights: "pissa" as "gaussian" }, /initLoraWeights is "pissa"/],
+    [{ targetModules: "(q_lin" }, /targetModules has "\(q_lin", which is not a regular expression/],
+    [{ rankPattern: { q_lin: 0 } }, /rankPattern/],
+  ])("refuses %j", (given, message) => {
+    expect(() => loraConfig(given)).toThrow(message);
+    expect(code(() => loraConfig(given))).toBe("E_CONFIG_VALUE");
+  });
+
+  it("comes back from PEFT's JSON as it went in", () => {
+    const config = loraConfig({
+      r: 4,
+      loraAlpha: 16,
+      targetModules: ["q_lin", "v_lin"],
+      modulesToSave: ["classifier"],
+      rankPattern: { "layer.0.q_lin": 2 },
+      useRslora: true,
+      taskType: "SEQ_CLS",
+      baseModelNameOrPath: "distilbert-base-uncased",
+    });
+    const json = loraConfigToJson(config);
+    expect(json).toMatchObject({
+      peft_type: "LORA",
+      lora_alpha: 16,
+      use_rslora: true,
+      rank_pattern: { "layer.0.q_lin": 2 },
+      base_model_name_or_path: "distilbert-base-uncased",
+    });
+    expect(Object.keys(json)).toEqual(Object.keys(json).sort());
+    expect(loraConfigFromJson(JSON.parse(JSON.stringify(json)))).toEqual(config);
+  });
+
+  it("refuses what would change the result unseen, and another method", () => {
+    const json = loraConfigToJson(loraConfig({ targetModules: ["q_lin"] }));
+    const idle = {
+      ...json,
+      use_dora: false,
+      loftq_config: {},
+      megatron_core: "megatron.core",
+      peft_version: "9",
+    };
+    expect(loraConfigFromJson(idle).targetModules).toEqual(["q_lin"]);
+    expect(() => loraConfigFromJson({ ...json, use_dora: true }, "a/adapter_config.json")).toThrow(
+      /^a\/adapter_config\.json: use_dora is true, which this version cannot follow/,
+    );
+    expect(() => loraConfigFromJson({ ...json, layers_to_transform: [1] })).toThrow(
+      /layers_to_transform is \[1\]/,
+    );
+    expect(() => loraConfigFromJson({ ...json, peft_type: "IA3" })).toThrow(/peft_type is "IA3"/);
+    expect(() => loraConfigFromJson({ ...json, r: -1 }, "b.json")).toThrow(/^b\.json: LoraConfig: r is -1/);
+  });
+});

@@ -1,0 +1,152 @@
+import { existsSync } from "node:fs";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { DistilBertForSequenceClassification, distilBertConfig } from "@wgrad/models";
+import { AutoModelForSequenceClassification, saveSafetensors } from "@wgrad/models/node";
+import {
+  bytesOf,
+  type Device,
+  manualSeed,
+  noGrad,
+  readSafetensors,
+  scope,
+  Tensor,
+  toFloat32,
+  toInt32,
+} from "@wgrad/tensor";
+import { openDevice } from "@wgrad/tensor/node";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isAdapterFolder, PeftConfig, PeftModel, savePretrained } from "./node.js";
+import { getPeftModel } from "./peft-model.js";
+
+const shared = resolve(
+  process.env.WGRAD_SHARED ?? resolve(import.meta.dirname, "../../../../shared"),
+  "fixtures",
+);
+const missing = !existsSync(join(shared, "peft/counts.json"));
+
+let device: Device;
+let folder: string;
+beforeAll(async () => {
+  device = await openDevice();
+  folder = await mkdtemp(join(tmpdir(), "wgrad-peft-"));
+});
+afterAll(async () => {
+  device.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function newModel(): DistilBertForSequenceClassification {
+  manualSeed(device, 3);
+  const config = distilBertConfig({ vocab_size: 30, dim: 16, hidden_dim: 32, n_layers: 1, n_heads: 2 });
+  return new DistilBertForSequenceClassification(device, config).initAllWeights();
+}
+
+const newPeft = (r = 2) => getPeftModel(newModel(), { r, targetModules: ["q_lin"], taskType: "SEQ_CLS" });
+
+describe("adapters on disk", () => {
+  it("come back as they went, frozen unless they are to be trained on", async () => {
+    const peft = newPeft();
+    for (const layer of peft.loraLayers.values()) layer.lora_B.weight.fill_(0.25);
+    const place = join(folder, "round");
+    await savePretrained(peft, place);
+    expect((await readdir(place)).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+    expect(isAdapterFolder(place)).toBe(true);
+    expect(isAdapterFolder(folder)).toBe(false);
+    expect(await PeftConfig.fromPretrained(place)).toMatchObject({ r: 2, inferenceMode: true });
+    const back = await PeftModel.fromPretrained(newModel(), place);
+    for (const [name, tensor] of peft.adapterState())
+      expect(await back.adapterState().get(name)!.toArray(), name).toEqual(await tensor.toArray());
+    expect(back.getNbTrainableParameters().trainable).toBe(0);
+    const trainable = await PeftModel.fromPretrained(newModel(), place, { isTrainable: true });
+    expect(trainable.getNbTrainableParameters()).toEqual(peft.getNbTrainableParameters());
+    for (const model of [peft, back, trainable]) model.dispose();
+  });
+
+  it("that do not fit are refused by name, and the adapter is taken off again", async () => {
+    const peft = newPeft();
+    const place = join(folder, "wrong");
+    await savePretrained(peft, place);
+    const sources = async (change: (name: string) => string) =>
+      Promise.all(
+        [...peft.adapterState()].map(async ([name, tensor]) => ({
+          name: change(name),
+          dtype: "F32" as const,
+          shape: [...tensor.shape],
+          bytes: bytesOf(await tensor.toArray()),
+        })),
+      );
+    const file = join(place, "adapter_model.safetensors");
+    await saveSafetensors(
+      file,
+      await sources((name) => name.replace("layer.0.attention", "layer.7.attention")),
+    );
+    const model = newModel();
+    await expect(PeftModel.fromPretrained(model, place)).rejects.toThrow(
+      /adapter_model\.safetensors does not fit.*Missing in the file: .*layer\.0\.attention\.q_lin\.lora_A\.weight.*Without a place in the model: .*layer\.7\.attention/,
+    );
+    expect([...model.stateDict().keys()]).toEqual([...newModel().stateDict().keys()]);
+
+    const wide = newPeft(4);
+    await savePretrained(wide, place);
+    const config = JSON.parse(await readFile(join(place, "adapter_config.json"), "utf8"));
+    await writeFile(join(place, "adapter_config.json"), JSON.stringify({ ...config, r: 2 }));
+    await expect(PeftModel.fromPretrained(model, place)).rejects.toThrow(
+      /lora_A\.weight has shape \[4, 16\], the model and its config ask for \[2, 16\]/,
+    );
+    await rm(file);
+    await expect(PeftModel.fromPretrained(model, place)).rejects.toThrow(/adapter_model\.safetensors/);
+    for (const one of [peft, wide, model]) one.dispose();
+  });
+});
+
+describe.skipIf(missing)("an adapter that PEFT wrote (skipped without the shared reference values)", () => {
+  const base = join(shared, "models/distilbert-tiny-seqcls2");
+  const load = async (adapter: string) => {
+    const config = { dropout: 0, attention_dropout: 0, seq_classif_dropout: 0 };
+    const { model } = await AutoModelForSequenceClassification.fromPretrained(device, base, { config });
+    return PeftModel.fromPretrained(model, adapter, { isTrainable: true });
+  };
+
+  it.each(["lora", "rslora", "all-linear", "patterns"])(
+    "gives its outputs, loaded and saved again: %s",
+    async (variant) => {
+      const place = join(shared, "peft", `distilbert-${variant}`);
+      const copy = join(folder, variant);
+      await cp(join(place, "adapter"), copy, { recursive: true });
+      const first = await load(copy);
+      const saved = join(folder, `${variant}-saved`);
+      await savePretrained(first, saved);
+      const [theirs, ours] = await Promise.all(
+        [copy, saved].map((at) => readFile(join(at, "adapter_model.safetensors"))),
+      );
+      expect(ours!.equals(theirs!)).toBe(true);
+      const json = async (at: string) => JSON.parse(await readFile(join(at, "adapter_config.json"), "utf8"));
+      expect(await json(copy)).toMatchObject(await json(saved));
+      first.dispose();
+
+      const model = await load(saved);
+      const stored = readSafetensors(await readFile(join(place, "io.safetensors")));
+      const tensor = (key: string) =>
+        Tensor.from(device, toInt32(stored.get(`in.${key}`)), stored.get(`in.${key}`).shape);
+      const logits = () =>
+        noGrad(() =>
+          scope(
+            () =>
+              model.forward({ inputIds: tensor("input_ids"), attentionMask: tensor("attention_mask") })
+                .logits,
+          ),
+        );
+      const { tol } = JSON.parse(await readFile(join(place, "io.json"), "utf8")) as {
+        tol: Record<string, { rtol: number; atol: number }>;
+      };
+      const got = (await logits().toArray()) as Float32Array;
+      const want = toFloat32(stored.get("out.logits"));
+      const { rtol, atol } = tol["out.logits"]!;
+      for (const [i, value] of got.entries())
+        expect(Math.abs(value - want[i]!)).toBeLessThanOrEqual(atol + rtol * Math.abs(want[i]!));
+      model.dispose();
+    },
+  );
+});
