@@ -117,6 +117,22 @@ for (const [name, device, dtype, edges] of adapters) {
         check(device, c, dtype),
       );
 
+      it("keeps infinities and NaN in their own rows and columns, at edges too", async () => {
+        for (const inner of [5, 8]) {
+          const a = new Float32Array(3 * inner).fill(1);
+          const b = new Float32Array(inner * 7).fill(1);
+          a[2 * inner - 1] = Number.NaN;
+          b[inner * 7 - 1] = Number.POSITIVE_INFINITY;
+          const y = matmul(
+            Tensor.from(device, a, [3, inner], { dtype }),
+            Tensor.from(device, b, [inner, 7], { dtype }),
+          );
+          const row = [...new Array<number>(6).fill(inner), Number.POSITIVE_INFINITY];
+          const want = [...row, ...new Array<number>(7).fill(Number.NaN), ...row];
+          expect(Array.from(await y.toArray())).toEqual(want);
+        }
+      });
+
       it("linear, its bias in the same kernel, and all gradients", async () => {
         for (const [rows, inner, out] of [
           [33, 12, 8],
