@@ -220,6 +220,19 @@ export class Device {
     this.counters.dispatches++;
   }
 
+  /**
+   * Records that the first `bytes` of a buffer (a multiple of 4) become 0. For large buffers some four times as fast as a
+   * dispatch on a software driver, but it ends the compute pass.
+   */
+  clear(buffer: PooledBuffer, bytes: number): void {
+    if (this.#closed) this.check();
+    this.#encoder ??= this.gpu.createCommandEncoder();
+    this.#pass?.end();
+    this.#pass = null;
+    this.#encoder.clearBuffer(buffer.buffer, 0, bytes);
+    buffer.lastUse = this.#submission;
+  }
+
   /** Sends everything recorded so far to the GPU. Does not wait for it. */
   submit(): void {
     if (!this.#encoder) return;
