@@ -11,7 +11,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let h = group.y;
   let i = group.x * 64u + index;
   if (i >= params.queries) { return; }
-  let row = query_row(b, h, i);
+  let row = out_at(b, h, i);
   let gradient = g_at(b, h, i);
   var delta = 0.0;
   for (var d = 0u; d < params.width; d++) { delta += y[row + d] * g[gradient + d]; }

@@ -1,5 +1,4 @@
 import { defineOp } from "../../autograd/define-op.js";
-import type { Device } from "../../device/device.js";
 import { f32, type ParamValue } from "../../device/kernel.js";
 import type { Dtype } from "../../dtype.js";
 import { DtypeError, LimitError, ShapeError, ValueError } from "../../errors.js";
@@ -52,14 +51,17 @@ function readable(x: Tensor, vec4: boolean): Tensor {
   return gaps || (vec4 && places(x, 1).some((n) => n % 4 !== 0)) ? x.contiguous() : x;
 }
 
-/** [B, H, rows, D] with the memory of [B, rows, H, D], so that joining the heads afterwards copies nothing. */
-function emptyHeads(device: Device, { B, H, L, S, D }: Sizes, rows: number): Tensor {
+/**
+ * [B, H, rows, D] for a result, in the memory order of `like`. If that is a view of a projection, [B, rows, H, D] in memory, then
+ * so is the result, and neither joining the heads afterwards nor the projection's backward copies anything.
+ */
+function emptyLike(like: Tensor, { B, H, L, S, D }: Sizes, rows: number): Tensor {
+  const headsInside = like.strides[1]! < like.strides[2]!;
+  const shape = headsInside ? [B, rows, H, D] : [B, H, rows, D];
   // Where there is nothing to attend to no kernel runs, and the result is zero.
   const made =
-    L === 0 || S === 0 || D === 0
-      ? Tensor.zeros(device, [B, rows, H, D])
-      : Tensor.empty(device, [B, rows, H, D]);
-  return made.transpose(1, 2);
+    L === 0 || S === 0 || D === 0 ? Tensor.zeros(like.device, shape) : Tensor.empty(like.device, shape);
+  return headsInside ? made.transpose(1, 2) : made;
 }
 
 interface Call {
@@ -73,7 +75,7 @@ interface Call {
   readonly g?: Tensor;
 }
 
-function params({ sizes, attributes, q, k, v, mask, g }: Call, unit: number): ParamValue[] {
+function params({ sizes, attributes, q, k, v, mask, g }: Call, out: Tensor, unit: number): ParamValue[] {
   const { B, H, L, S, D } = sizes;
   return [
     H,
@@ -89,10 +91,11 @@ function params({ sizes, attributes, q, k, v, mask, g }: Call, unit: number): Pa
     attributes.dropBelow,
     f32(65536 / (65536 - attributes.dropBelow)),
     ...attributes.random,
+    ...places(out, unit).slice(1),
   ];
 }
 
-/** Runs one stage. `made` are the tensors it writes, `read` those it reads after q, k, v and the mask. */
+/** Runs one stage. `made` are the tensors it writes, all laid out alike, `read` those it reads after q, k, v and the mask. */
 function launch(
   stage: Stage,
   call: Call,
@@ -106,12 +109,13 @@ function launch(
   device.run(kernelOf(variant, stage, attributes.dropBelow > 0), {
     // Without a mask the binding needs some buffer all the same; nothing reads it.
     buffers: [q, call.k, call.v, mask ?? q, ...read, ...made].map((t) => t.storage.buffer),
-    params: params(call, variant.vec4 ? 4 : 1),
+    params: params(call, made[0]!, variant.vec4 ? 4 : 1),
     grid: [Math.ceil(rows / variant.rows(device)), sizes.H, sizes.B],
     specialisation: {
       constants: {
         MASK: mask ? (mask.dtype === "bool" ? 1 : 2) : 0,
-        MASK_PER_QUERY: mask !== null && mask.rank > 1 && mask.shape.at(-2) !== 1,
+        // Only the subgroup step makes a difference of it; elsewhere it would just compile the same program twice.
+        MASK_PER_QUERY: variant.vec4 && mask?.dtype === "bool" && mask.rank > 1 && mask.shape.at(-2) !== 1,
         CAUSAL: attributes.isCausal,
         DROPOUT: attributes.dropBelow > 0,
         ...variant.constants(device),
@@ -132,7 +136,7 @@ const attention = defineOp<Attributes, Tensor[]>({
     const sizes = sizesOf(q!.shape, k!.shape);
     const { B, H, L, S, D } = sizes;
     const dtype = q!.dtype;
-    const y = emptyHeads(device, sizes, L);
+    const y = emptyLike(q!, sizes, L);
     const logsumexp = Tensor.empty(device, [B, H, L]);
     const variant = choose(device, "forward", D);
     const [q32, k32, v32] = [q!, k!, v!].map((x) => readable(x.to("f32"), variant.vec4)) as [
@@ -158,16 +162,16 @@ const attention = defineOp<Attributes, Tensor[]>({
     ];
     const sizes = sizesOf(q.shape, k.shape);
     const { B, H, L, S, D } = sizes;
-    const dq = ctx.needsInputGrad[0] ? emptyHeads(device, sizes, L) : null;
+    const dq = ctx.needsInputGrad[0] ? emptyLike(q, sizes, L) : null;
     const wanted = ctx.needsInputGrad[1] || ctx.needsInputGrad[2];
-    const dk = wanted ? emptyHeads(device, sizes, S) : null;
-    const dv = wanted ? emptyHeads(device, sizes, S) : null;
+    const dk = wanted ? emptyLike(k, sizes, S) : null;
+    const dv = wanted ? emptyLike(k, sizes, S) : null;
     if (L > 0 && S > 0 && D > 0) {
       const statistics = Tensor.empty(device, [B, H, L, 2]);
       const plain = readable(dy!.to("f32"), false);
       device.run(deltaKernel, {
         buffers: [y, plain, logsumexp, statistics].map((t) => t.storage.buffer),
-        params: params({ sizes, attributes, q, k, v, mask, g: plain }, 1),
+        params: params({ sizes, attributes, q, k, v, mask, g: plain }, y, 1),
         grid: [Math.ceil(L / 64), H, B],
       });
       const run = (stage: Stage, made: readonly Tensor[]) => {
@@ -195,9 +199,9 @@ const attention = defineOp<Attributes, Tensor[]>({
  * @param q [B, H, L, D], f32 or f16 (computed in f32)
  * @param k [B, H, S, D]
  * @param v [B, H, S, D]
- * @returns [B, H, L, D] in the dtype of `q`. In memory the heads of a token lie side by side, so `y.transpose(1, 2).reshape([B, L, H * D])`
- *   copies nothing; nor does it copy anything if q, k, v are such views of the projections. A query that may attend to no key
- *   gives zeros and has no gradient.
+ * @returns [B, H, L, D] in the dtype of `q`, in the memory order of q: where q, k, v are views x.reshape([B, T, H, D]).transpose(1, 2) of
+ *   projections, neither they nor `y.transpose(1, 2).reshape([B, L, H * D])` nor the gradients are copied. A query that may
+ *   attend to no key gives zeros and has no gradient.
  * @throws ShapeError if the shapes do not fit, DtypeError for other dtypes, ValueError for a dropout probability outside [0, 1)
  *
  * Error: at most 2e-6 from float64 for f32 inputs of about N(0, 1), D = 64, S <= 512. Memory: O(B H L D).

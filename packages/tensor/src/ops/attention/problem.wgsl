@@ -9,6 +9,7 @@ struct Params {
   mask_offset: u32, mask_batch: u32, mask_head: u32, mask_row: u32,
   mask_key: u32, scale: f32, drop_below: u32, keep_scale: f32,
   seed: vec2<u32>, offset: vec2<u32>,
+  out_batch: u32, out_head: u32, out_row: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
@@ -22,9 +23,8 @@ fn k_at(b: u32, h: u32, j: u32) -> u32 { return params.k_offset + b * params.k_b
 fn v_at(b: u32, h: u32, j: u32) -> u32 { return params.v_offset + b * params.v_batch + h * params.v_head + j * params.v_row; }
 fn g_at(b: u32, h: u32, i: u32) -> u32 { return params.g_offset + b * params.g_batch + h * params.g_head + i * params.g_row; }
 
-// Where a row of what the kernels write begins: [B, L, H, D] and [B, S, H, D] in memory, so that joining the heads is free.
-fn query_row(b: u32, h: u32, i: u32) -> u32 { return ((b * params.queries + i) * params.heads + h) * params.width; }
-fn key_row(b: u32, h: u32, j: u32) -> u32 { return ((b * params.keys + j) * params.heads + h) * params.width; }
+// Where a row of what the kernel writes begins (`dk` and `dv` lie alike; `delta` reads the output there).
+fn out_at(b: u32, h: u32, n: u32) -> u32 { return b * params.out_batch + h * params.out_head + n * params.out_row; }
 
 // Where the statistics of a query are: [B, H, L].
 fn statistic(b: u32, h: u32, i: u32) -> u32 { return (b * params.heads + h) * params.queries + i; }

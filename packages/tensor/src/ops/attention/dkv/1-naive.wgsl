@@ -19,7 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (j >= params.keys) { return; }
   let key = k_at(b, h, j);
   let value = v_at(b, h, j);
-  let row = key_row(b, h, j);
+  let row = out_at(b, h, j);
   for (var d = 0u; d < params.width; d++) {
     dk[row + d] = 0.0;
     dv[row + d] = 0.0;

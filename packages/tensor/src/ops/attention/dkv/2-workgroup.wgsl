@@ -102,7 +102,7 @@ fn main(
       for (var r = 0u; r < 4u; r++) {
         let j = first + 4u * local.y + r;
         if (j >= params.keys) { continue; }
-        let at = key_row(b, h, j) + d + 2u * local.x;
+        let at = out_at(b, h, j) + d + 2u * local.x;
         for (var c = 0u; c < 2u; c++) {
           if (d + 2u * local.x + c >= params.width) { continue; }
           var before = vec2<f32>();

@@ -102,8 +102,8 @@ fn main(
       var z = array<vec4<f32>, ROWS>();
       if (i > 0u) {
         for (var r = 0u; r < ROWS; r++) {
-          x[r] = dk[key_row(b, h, row[r]) / 4u + d];
-          z[r] = dv[key_row(b, h, row[r]) / 4u + d];
+          x[r] = dk[out_at(b, h, row[r]) + d];
+          z[r] = dv[out_at(b, h, row[r]) + d];
         }
       }
       let q_0 = q[query_0 + d];
@@ -128,8 +128,8 @@ fn main(
       for (var r = 0u; r < ROWS; r++) { z[r] = add_rows(z[r], w[4u * r + 3u], y_7); }
       for (var r = 0u; r < ROWS; r++) {
         if (first + r * WORKGROUP < params.keys) {
-          dk[key_row(b, h, row[r]) / 4u + d] = x[r];
-          dv[key_row(b, h, row[r]) / 4u + d] = z[r];
+          dk[out_at(b, h, row[r]) + d] = x[r];
+          dv[out_at(b, h, row[r]) + d] = z[r];
         }
       }
     }

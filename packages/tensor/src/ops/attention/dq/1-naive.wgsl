@@ -18,7 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let query = q_at(b, h, i);
   let gradient = g_at(b, h, i);
   let statistics_i = statistics[statistic(b, h, i)];
-  let row = query_row(b, h, i);
+  let row = out_at(b, h, i);
   for (var d = 0u; d < params.width; d++) { dq[row + d] = 0.0; }
   for (var j = 0u; j < params.keys; j++) {
     let key = k_at(b, h, j);

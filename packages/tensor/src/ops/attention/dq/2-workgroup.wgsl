@@ -90,7 +90,7 @@ fn main(
       for (var r = 0u; r < 4u; r++) {
         let i = first + 4u * local.y + r;
         if (i >= params.queries) { continue; }
-        let at = query_row(b, h, i) + d + 4u * local.x;
+        let at = out_at(b, h, i) + d + 4u * local.x;
         for (var c = 0u; c < 4u; c++) {
           if (d + 4u * local.x + c >= params.width) { continue; }
           var before = 0.0;

@@ -88,7 +88,7 @@ fn main(
     for (var d = 0u; d < params.width / 4u; d++) {
       var x = array<vec4<f32>, ROWS>();
       if (j > 0u) {
-        for (var r = 0u; r < ROWS; r++) { x[r] = dq[query_row(b, h, row[r]) / 4u + d]; }
+        for (var r = 0u; r < ROWS; r++) { x[r] = dq[out_at(b, h, row[r]) + d]; }
       }
       let k_0 = k[key_0 + d];
       let k_1 = k[key_1 + d];
@@ -101,7 +101,7 @@ fn main(
       let y_3 = lanes_4_to_7(k_1);
       for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], w[4u * r + 3u], y_3); }
       for (var r = 0u; r < ROWS; r++) {
-        if (first + r * WORKGROUP < params.queries) { dq[query_row(b, h, row[r]) / 4u + d] = x[r]; }
+        if (first + r * WORKGROUP < params.queries) { dq[out_at(b, h, row[r]) + d] = x[r]; }
       }
     }
   }

@@ -16,7 +16,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let i = group.x * 64u + index;
   if (i >= params.queries) { return; }
   let query = q_at(b, h, i);
-  let row = query_row(b, h, i);
+  let row = out_at(b, h, i);
   for (var d = 0u; d < params.width; d++) { y[row + d] = 0.0; }
   var top = HIDDEN;
   var total = 0.0;

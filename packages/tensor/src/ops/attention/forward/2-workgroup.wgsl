@@ -95,7 +95,7 @@ fn main(
         if (first + row >= params.queries) { continue; }
         var factor = 1.0;
         if (j + TILE >= end && total[row] != 0.0) { factor = 1.0 / total[row]; }
-        let at = query_row(b, h, first + row) + d + 4u * local.x;
+        let at = out_at(b, h, first + row) + d + 4u * local.x;
         for (var c = 0u; c < 4u; c++) {
           if (d + 4u * local.x + c >= params.width) { continue; }
           var before = 0.0;

@@ -84,7 +84,7 @@ fn main(
     for (var d = 0u; d < params.width / 4u; d++) {
       var x = array<vec4<f32>, ROWS>();
       if (j > 0u) {
-        for (var r = 0u; r < ROWS; r++) { x[r] = y[query_row(b, h, row[r]) / 4u + d] * shrink[r]; }
+        for (var r = 0u; r < ROWS; r++) { x[r] = y[out_at(b, h, row[r]) + d] * shrink[r]; }
       }
       let v_0 = v[value_0 + d];
       let v_1 = v[value_1 + d];
@@ -98,7 +98,7 @@ fn main(
       for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], w[4u * r + 3u], y_3); }
       for (var r = 0u; r < ROWS; r++) {
         if (first + r * WORKGROUP < params.queries) {
-          y[query_row(b, h, row[r]) / 4u + d] = select(x[r], x[r] / select(total[r], 1.0, total[r] == 0.0), last);
+          y[out_at(b, h, row[r]) + d] = select(x[r], x[r] / select(total[r], 1.0, total[r] == 0.0), last);
         }
       }
     }
