@@ -1,6 +1,6 @@
 import { f32, gridFor, type Kernel } from "../../device/kernel.js";
 import { Tensor } from "../../tensor.js";
-import { wide } from "./chains.js";
+import { rowLayout, specialise } from "./row-layout.js";
 import source from "./select-rows.wgsl";
 
 const kernel: Kernel = { name: "indexing/select-rows", source };
@@ -17,13 +17,21 @@ export function selectRows(x: Tensor, indices: Tensor): Tensor {
   const numbers = indices.contiguous();
   const entries = numbers.numel;
   const y = Tensor.empty(x.device, [outer, entries, inner], x.dtype);
-  const lanes = inner % 4 === 0 && table.offset % 4 === 0 ? 4 : 1;
-  const count = y.numel / lanes;
+  const layout = rowLayout(inner, table.offset);
+  const lines = inner > 0 ? outer * entries : 0;
   x.device.run(kernel, {
     buffers: [table.storage.buffer, numbers.storage.buffer, y.storage.buffer],
-    params: [count, rows, entries, inner / lanes, table.offset / lanes, numbers.offset, f32(Number.NaN)],
-    grid: gridFor(count, 64),
-    specialisation: { types: { T: x.dtype, I: numbers.dtype }, text: wide(lanes) },
+    params: [
+      lines,
+      rows,
+      entries,
+      inner / layout.wide,
+      table.offset / layout.wide,
+      numbers.offset,
+      f32(Number.NaN),
+    ],
+    grid: gridFor(lines * layout.lanes, 64),
+    specialisation: specialise(layout, x.dtype, numbers.dtype),
   });
   return y;
 }
