@@ -207,7 +207,7 @@ export class PeftModel<M extends AdaptableModel = AdaptableModel> extends PreTra
     return this.base_model.model.tiedKeys().map((name) => `base_model.model.${name}`);
   }
 
-  /** Frees the model and the adapter. */
+  /** Frees the adapter and the model, also where `mergeAndUnload` has handed it out. */
   override dispose(): void {
     super.dispose();
     this.#disposeOriginals();
