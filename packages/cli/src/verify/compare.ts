@@ -50,9 +50,14 @@ export class CaseChecker {
     want: ArrayLike<number>,
     tolerance: Tolerance | undefined,
   ): void {
-    if (!tolerance) return this.fail(`${what}: the reference names no tolerance.`);
-    if (got.length !== want.length)
-      return this.fail(`${what}: ${got.length} values, expected ${want.length}.`);
+    if (!tolerance) {
+      this.fail(`${what}: the reference names no tolerance.`);
+      return;
+    }
+    if (got.length !== want.length) {
+      this.fail(`${what}: ${got.length} values, expected ${want.length}.`);
+      return;
+    }
     let worst = -1;
     let excess = 0;
     for (let i = 0; i < want.length; i++) {

@@ -1,0 +1,59 @@
+import { join } from "node:path";
+import {
+  AutoModel,
+  AutoModelForMaskedLM,
+  AutoModelForSequenceClassification,
+  readJsonFile,
+  resolveModel,
+} from "@wgrad/models/node";
+import type { InspectFlags } from "../commands/inspect.js";
+import { withDevice } from "../device.js";
+import { formatTable } from "../text/table.js";
+import { formatBytes, formatCount, type Ui } from "../ui.js";
+
+const CLASSES = {
+  DistilBertModel: AutoModel,
+  DistilBertForSequenceClassification: AutoModelForSequenceClassification,
+  DistilBertForMaskedLM: AutoModelForMaskedLM,
+} as const;
+
+/** A model's tree as PyTorch prints it, its parameters by name and shape, and their number. Needs no GPU. */
+export async function inspectModel(name: string, flags: InspectFlags, ui: Ui): Promise<void> {
+  const folder = await resolveModel(name, { ...(flags.offline ? { offline: true } : {}), needs: "model" });
+  const config = await readJsonFile<{ architectures?: string[] }>(join(folder, "config.json"));
+  const architecture = config.architectures?.[0] ?? "DistilBertModel";
+  const auto = CLASSES[architecture as keyof typeof CLASSES] ?? AutoModel;
+  // Dawn's null backend keeps buffers and computes nothing: enough to hold a model.
+  await withDevice({ dawnFlags: ["backend=null"] }, async (device) => {
+    const { model, info } = await auto.fromPretrained(device, folder, { onWarning: () => {} });
+    const parameters = [...model.namedParameters()].map(([key, p]) => ({
+      name: key,
+      shape: [...p.shape],
+      count: p.numel,
+      missing: info.missingKeys.includes(key),
+    }));
+    ui.result(model.toString());
+    const rows = parameters.map((p) => [
+      p.name,
+      `[${p.shape.join(", ")}]`,
+      formatCount(p.count),
+      p.missing ? "not in the file" : "",
+    ]);
+    ui.result(`\n${formatTable(["parameter", "shape", "values", ""], rows, [0, 1, 3])}`);
+    const total = model.numParameters();
+    ui.result(
+      `\n${formatCount(total)} parameters in ${parameters.length} tensors, ${formatBytes(total * 4)} as f32`,
+    );
+    if (info.missingKeys.length > 0) ui.result(`Not in the file: ${info.missingKeys.join(", ")}`);
+    if (info.unexpectedKeys.length > 0)
+      ui.result(`In the file, but no part of ${architecture}: ${info.unexpectedKeys.join(", ")}`);
+    ui.document({
+      folder,
+      architecture,
+      parameters,
+      total,
+      missing_keys: info.missingKeys,
+      unexpected_keys: info.unexpectedKeys,
+    });
+  });
+}
