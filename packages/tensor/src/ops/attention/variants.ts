@@ -85,7 +85,7 @@ export const ladder: readonly Variant[] = [
   },
   {
     name: "3-subgroup",
-    adds: "four queries an invocation, keys handed round by subgroup broadcast, no workgroup memory and no barrier",
+    adds: "queries in lanes, keys handed round by subgroup broadcast, no workgroup memory and no barrier",
     sources: { forward: forwardSubgroup, dq: dqSubgroup, dkv: dkvSubgroup },
     snippets: [broadcast],
     requires: ["subgroups"],

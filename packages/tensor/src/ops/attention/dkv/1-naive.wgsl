@@ -2,6 +2,8 @@
 // The idea: the same weights as in `dq`, summed the other way, so that no two invocations write to one place and no atomics
 // are needed.
 // Needs: nothing.
+// Measured on llvmpipe (subgroups of 8, 2 busy cores), 16 x 12 heads, 64 tokens, 64 wide: 
+// 404 ms of CPU time.
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> k: array<f32>;
 @group(0) @binding(3) var<storage, read> v: array<f32>;

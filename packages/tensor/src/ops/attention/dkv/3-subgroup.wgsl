@@ -1,4 +1,9 @@
-// Gradients of keys and values, step 3 of 3: four keys an invocation, queries and gradients handed round by subgroup broadcast.
+// Gradients of keys and values, step 3 of 3: keys in lanes, queries and gradients handed round by subgroup broadcast.
+// Adds to step 2: as in the forward step 3 with queries and keys in each other's place. With dropout, eight lanes share the random
+// blocks of their eight keys by subgroupShuffle; that takes neighbouring invocations to be neighbouring lanes.
+// Needs: subgroups of 8 lanes or more (of any size), width, offsets and strides multiples of 4.
+// Measured on llvmpipe (subgroups of 8, 2 busy cores), 16 x 12 heads, 64 tokens, 64 wide: 
+// 45 ms of CPU time.
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
@@ -135,3 +140,7 @@ fn main(
     }
   }
 }
+
+// What did not help: see the end of the forward step 3. Here 8 queries a step took 46 ms with 2 rows where 16 took 42, and 61 with 4
+// rows where 16 took 33 (quieter machine, rows of a head side by side); with the heads of a token side by side, as models have
+// them, 4 rows take 39 to 64 and 2 rows 33 to 55.

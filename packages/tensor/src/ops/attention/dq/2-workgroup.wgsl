@@ -1,6 +1,8 @@
 // Gradient of the queries, step 2 of 3: tiles of 32 queries and 32 keys in workgroup memory.
 // Adds to step 1: a row of q, k, v or g is read from storage once for 32 others, and dq is touched once for 32 keys.
 // Needs: 64 invocations, 12 KiB workgroup memory.
+// Measured on llvmpipe (subgroups of 8, 2 busy cores), 16 x 12 heads, 64 tokens, 64 wide: 
+// 299 ms of CPU time.
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> k: array<f32>;
 @group(0) @binding(3) var<storage, read> v: array<f32>;

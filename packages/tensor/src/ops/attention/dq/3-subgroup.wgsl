@@ -1,4 +1,8 @@
-// Gradient of the queries, step 3 of 3: four queries an invocation, keys and values handed round by subgroup broadcast.
+// Gradient of the queries, step 3 of 3: queries in lanes, keys and values handed round by subgroup broadcast.
+// Adds to step 2: as in the forward step 3, now with two products (q · k and g · v) in one pass over the width.
+// Needs: subgroups of 8 lanes or more (of any size: only lanes 0 to 7 are named), width, offsets and strides multiples of 4.
+// Measured on llvmpipe (subgroups of 8, 2 busy cores), 16 x 12 heads, 64 tokens, 64 wide: 
+// 27 ms of CPU time.
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
@@ -106,3 +110,5 @@ fn main(
     }
   }
 }
+
+// What did not help: see the end of the forward step 3. Here 8 keys a step took 49 ms with 2 rows where 16 took 40 (quieter machine).
