@@ -31,13 +31,14 @@ const MODEL = {
   n_heads: 4,
   hidden_dim: 256,
   max_position_embeddings: 64,
-  dropout: 0.1,
-  attention_dropout: 0.1,
-  seq_classif_dropout: 0.1,
+  initializer_range: 0.06,
+  dropout: 0,
+  attention_dropout: 0,
+  seq_classif_dropout: 0,
 };
 const MAX_LENGTH = 64;
 const RECIPE = {
-  numTrainEpochs: 5,
+  numTrainEpochs: 8,
   perDeviceTrainBatchSize: 32,
   perDeviceEvalBatchSize: 64,
   learningRate: 2e-3,
