@@ -1,0 +1,115 @@
+/**
+ * The engine in a browser: what of it a page has to load, and a real Chromium (through playwright-core) that runs it on
+ * SwiftShader. That is an adapter unlike the one under Node: subgroups of 4, 256 invocations, no f16.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { OpIndex } from "@wgrad/tensor";
+import { openDevice } from "@wgrad/tensor/node";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { bundleForBrowsers } from "./browser/bundle.ts";
+import { findChromium, openPage, type Page } from "./browser/chromium.ts";
+import { trainTiny } from "./browser/training.ts";
+
+const root = resolve(import.meta.dirname, "..");
+const fixtures = join(root, "packages/cli/fixtures/ops");
+
+/**
+ * Bytes of each entry that a page which uses all of it downloads, gzipped, with everything it imports: the size of 22 November
+ * 2026 and 15%. Raise one knowingly.
+ */
+const budgets = {
+  "@wgrad/tensor": 92_200,
+  "@wgrad/models": 77_000,
+  "@wgrad/models/tokenizer": 22_400,
+  "@wgrad/peft": 78_000,
+};
+
+describe("bundles for browsers", () => {
+  it.each(Object.entries(budgets))(
+    "%s needs nothing of Node and is under %d bytes",
+    async (entry, budget) => {
+      const bundle = await bundleForBrowsers(`export * from "${entry}";`);
+      expect(bundle.nodeGlobals).toEqual([]);
+      expect(bundle.gzipBytes).toBeLessThanOrEqual(budget);
+    },
+  );
+
+  it("would show what comes from Node", async () => {
+    const { nodeGlobals } = await bundleForBrowsers(
+      "export const f = (process) => [process.pid, Buffer.from([1]), globalThis.process, typeof setImmediate];",
+    );
+    expect(nodeGlobals.join("\n")).toMatch(/Buffer/);
+    await expect(bundleForBrowsers('export * from "node:fs";')).rejects.toThrow(/node:fs/);
+    await expect(bundleForBrowsers('export * from "@wgrad/tensor/node";')).rejects.toThrow(/webgpu/);
+  });
+});
+
+/** Ladders of variants: the name under which one is chosen, the folder of its steps, reference cases that run through it. */
+const ladders = [
+  { op: "matmul", folder: "matmul", cases: ["matmul", "bmm", "linear", "einsum"] },
+  { op: "softmax", folder: "softmax", cases: ["softmax", "log_softmax"] },
+  { op: "layer_norm", folder: "layer-norm", cases: ["layer_norm"] },
+  { op: "cross_entropy", folder: "cross-entropy", cases: ["cross_entropy", "nll_loss"] },
+  { op: "scaledDotProductAttention", folder: "attention/forward", cases: ["sdpa"] },
+];
+
+/** `2-tile` of `2-tile.wgsl`. */
+function steps(folder: string): string[] {
+  const names = readdirSync(join(root, "packages/tensor/src/ops", folder))
+    .filter((file) => /^\d-.*\.wgsl$/.test(file))
+    .map((file) => file.replace(".wgsl", ""));
+  return names.sort();
+}
+
+const executable = findChromium();
+const why = executable ? "" : " (no Chromium found: install it or set CHROMIUM_PATH)";
+
+// SwiftShader takes seconds of CPU to compile a large kernel, which is minutes on a machine that does other things besides.
+const TIMEOUT = 300_000;
+
+describe.skipIf(!executable)(`in Chromium on SwiftShader${why}`, { timeout: TIMEOUT }, () => {
+  const index: OpIndex = JSON.parse(readFileSync(join(fixtures, "index.json"), "utf8"));
+  let page: Page;
+  beforeAll(async () => {
+    page = await openPage(executable!, fixtures);
+  });
+  afterAll(() => page?.close());
+
+  it("opens navigator.gpu", async () => {
+    const adapter = await page.call("open");
+    expect(adapter).toMatchObject({ architecture: "swiftshader", subgroupSize: 4, f16: false });
+  });
+
+  it("trains as Node does: the losses of ten steps of AdamW agree", async () => {
+    const device = await openDevice();
+    const [here, there] = [await trainTiny(device), await page.call("train")];
+    device.close();
+    expect(here).toHaveLength(11);
+    expect(here.at(-1)).toBeLessThan(here[0]! / 2);
+    for (const [step, loss] of here.entries()) expect(Math.abs(there[step]! - loss)).toBeLessThan(1e-4);
+  });
+
+  it.each(Object.entries(index.ops))("computes %s as PyTorch does", async (op, { cases }) => {
+    const [report] = await page.call("verify", [op]);
+    expect(report?.failures).toEqual([]);
+    expect(report?.passed).toBe(cases.length);
+  });
+
+  for (const { op, folder, cases } of ladders) {
+    it.for(steps(folder))(`computes ${op} with the step %s`, async (step, { skip }) => {
+      const reports = await page.call("verify", cases, { [op]: step });
+      const failures = reports.flatMap((report) => report.failures);
+      const total = reports.reduce((count, report) => count + report.cases, 0);
+      const refused = failures.filter(({ message }) =>
+        /cannot (?:be used|run on this adapter)/.test(message),
+      );
+      skip(refused.length === total, refused[0]?.message);
+      expect(failures).toEqual([]);
+    });
+  }
+
+  it("leaves no tensor behind", async () => {
+    expect(await page.call("live")).toEqual({ tensors: 0, buffers: 0 });
+  });
+});
