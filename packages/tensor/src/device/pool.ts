@@ -124,11 +124,14 @@ export class BufferPool {
     };
   }
 
+  /** A free buffer of the size class, or of one up to twice as large: so batches of changing length share their memory. */
   #take(size: number, unusedSince: number): PooledBuffer | undefined {
-    const list = this.#free.get(size);
-    if (!list) return undefined;
-    const at = list.findIndex((entry) => entry.lastUse < unusedSince);
-    return at < 0 ? undefined : list.splice(at, 1)[0];
+    for (let candidate = size; candidate <= 2 * size; candidate = sizeClass(candidate + 1)) {
+      const list = this.#free.get(candidate);
+      const at = list?.findIndex((entry) => entry.lastUse < unusedSince) ?? -1;
+      if (at >= 0) return list!.splice(at, 1)[0];
+    }
+    return undefined;
   }
 
   #create(size: number): PooledBuffer {

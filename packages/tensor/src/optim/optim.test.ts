@@ -153,6 +153,37 @@ describe("a training loop", () => {
   });
 });
 
+describe("a training loop over batches of changing length", () => {
+  it("makes no buffer once it has seen each length twice", async () => {
+    const w = parameter(
+      device,
+      Array.from({ length: 64 }, (_, i) => Math.sin(i)),
+    );
+    const optimizer = new AdamW([w], { lr: 0.01 });
+    const step = (rows: number) => {
+      const loss = scope(() => {
+        const made = w
+          .mul(Tensor.from(device, new Float32Array(64 * rows).fill(0.1), [rows, 64]))
+          .gelu()
+          .square()
+          .mean();
+        made.backward();
+        optimizer.step();
+        optimizer.zeroGrad();
+        return made;
+      });
+      device.submit();
+      loss.dispose();
+    };
+    const lengths = [8, 40, 16, 24, 48, 32];
+    for (let i = 0; i < 2; i++) lengths.forEach(step);
+    const before = device.snapshot();
+    for (const rows of [24, 8, 48, 32, 40, 16, 48, 8]) step(rows);
+    expect(device.snapshot().buffersCreated).toBe(before.buffersCreated);
+    await device.synchronize();
+  });
+});
+
 describe("SGD", () => {
   it("refuses a parameter in two groups and an empty list", () => {
     const p = parameter(device, [1]);
