@@ -122,9 +122,10 @@ export function bar(share: number, width = 24): string {
   return "█".repeat(full) + "░".repeat(width - full);
 }
 
-/** `42 s`, `7 min`, `3.5 h` */
+/** `85 ms`, `42 s`, `7 min`, `3.5 h` */
 export function formatSeconds(seconds: number): string {
   if (!Number.isFinite(seconds)) return "?";
+  if (seconds < 0.95) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 100) return `${Math.round(seconds)} s`;
   if (seconds < 6000) return `${Math.round(seconds / 60)} min`;

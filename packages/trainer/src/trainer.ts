@@ -266,6 +266,9 @@ export class Trainer {
       if (interrupted) break;
       await this.#call("onEpochEnd");
       await this.#logEvaluateSave(context);
+      // Asked for during the evaluation: stop before the next epoch.
+      interrupted = this.#stopRequested && state.globalStep < state.maxSteps;
+      if (interrupted) break;
     }
     if (state.globalStep > tally.sinceLog) await this.#logLoss(context);
     if (interrupted) await this.#save(context);

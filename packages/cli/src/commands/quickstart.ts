@@ -38,14 +38,14 @@ const MODEL = {
 };
 const MAX_LENGTH = 64;
 const RECIPE = {
-  numTrainEpochs: 8,
+  numTrainEpochs: 6,
   perDeviceTrainBatchSize: 32,
   perDeviceEvalBatchSize: 64,
   learningRate: 2e-3,
   weightDecay: 0.01,
   warmupSteps: 100,
   lrSchedulerType: "linear" as const,
-  loggingSteps: 20,
+  loggingSteps: 47,
   evalStrategy: "epoch" as const,
   saveStrategy: "epoch" as const,
   saveTotalLimit: 1,

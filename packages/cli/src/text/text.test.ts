@@ -68,12 +68,13 @@ describe("text", () => {
       "2.5 MB",
       "3.20 GB",
     ]);
-    expect([formatSeconds(1.25), formatSeconds(42), formatSeconds(300), formatSeconds(9000)]).toEqual([
-      "1.3 s",
-      "42 s",
-      "5 min",
-      "2.5 h",
-    ]);
+    expect([
+      formatSeconds(0.085),
+      formatSeconds(1.25),
+      formatSeconds(42),
+      formatSeconds(300),
+      formatSeconds(9000),
+    ]).toEqual(["85 ms", "1.3 s", "42 s", "5 min", "2.5 h"]);
     expect(bar(0.5, 4)).toBe("██░░");
   });
 });

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
+import { nearest } from "@wgrad/tensor";
 import {
   fromSnakeCase,
-  nearest,
   TRAINING_ARGUMENT_NAMES,
   type TrainingArguments,
   toSnakeCase,

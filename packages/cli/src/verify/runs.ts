@@ -2,9 +2,18 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Dataset, permutation } from "@wgrad/datasets";
+import type { DistilBertForSequenceClassification } from "@wgrad/models";
 import { AutoModelForSequenceClassification } from "@wgrad/models/node";
+import { getPeftModel } from "@wgrad/peft";
 import type { Device } from "@wgrad/tensor";
-import { argmaxRows, dataCollatorWithPadding, type Example, type LogEntry, Trainer } from "@wgrad/trainer";
+import {
+  argmaxRows,
+  dataCollatorWithPadding,
+  type Example,
+  type LogEntry,
+  type TrainableModel,
+  Trainer,
+} from "@wgrad/trainer";
 import { type CaseChecker, type CaseResult, type ReportRow, rowOf, runCase, skippedRow } from "./compare.js";
 import { checkpointFolder, readCases } from "./files.js";
 
@@ -14,7 +23,18 @@ interface Spec {
   max_grad_norm: number;
   head: { step: number; scale: number };
   full: { lr: number };
+  lora: {
+    lr: number;
+    r: number;
+    alpha: number;
+    target_modules: string[];
+    A: { step: number; scale: number };
+  };
 }
+
+/** Every weight, or an adapter and the head. */
+const MODES = ["full", "lora"] as const;
+type Mode = (typeof MODES)[number];
 
 interface Rows {
   labels: number[];
@@ -60,46 +80,39 @@ export async function verifyRuns(
         onRow(skippedRow("runs", name, 1, "a run of CLIP, which this version does not build"));
       continue;
     }
-    if (existsSync(join(place, "lora.json")))
-      onRow(skippedRow("runs", `${name} lora`, 1, "adapters are not trained by this version"));
-    if (!existsSync(join(place, "full.json"))) continue;
     const checkpoint = checkpointFolder("minilm-distilbert", fixtures);
-    if (checkpoint === undefined) {
-      onRow(
-        skippedRow(
-          "runs",
-          `${name} full`,
-          4,
-          "checkpoints/minilm-distilbert is not there (WGRAD_SHARED, or beside the cases)",
-        ),
-      );
-      continue;
+    for (const mode of MODES) {
+      if (!existsSync(join(place, `${mode}.json`))) continue;
+      const title = `${name} ${mode}`;
+      if (checkpoint === undefined) {
+        const reason = "checkpoints/minilm-distilbert is not there (WGRAD_SHARED, or beside the cases)";
+        onRow(skippedRow("runs", title, 4, reason));
+        continue;
+      }
+      const status = (text: string) => onStatus(`runs ${title}: ${text}`);
+      for (const result of await verifyRun(device, place, mode, checkpoint, status)) {
+        onRow(rowOf("runs", `${title} ${result.name}`, [result]));
+      }
     }
-    onRow(
-      rowOf(
-        "runs",
-        `${name} full`,
-        await verifyRun(device, place, checkpoint, (text) => onStatus(`runs ${name} full: ${text}`)),
-      ),
-    );
   }
 }
 
 async function verifyRun(
   device: Device,
   place: string,
+  mode: Mode,
   checkpoint: string,
   onStatus: (text: string) => void,
 ): Promise<CaseResult[]> {
   const spec = await readCases<Spec>(join(place, "spec.json"));
   const inputs = await readCases<{ train: Rows; eval: Rows }>(join(place, "inputs.json"));
-  const want = await readCases<Result>(join(place, "full.json"));
-  const { model } = await AutoModelForSequenceClassification.fromPretrained(device, checkpoint, {
+  const want = await readCases<Result>(join(place, `${mode}.json`));
+  const { model: base } = await AutoModelForSequenceClassification.fromPretrained(device, checkpoint, {
     numLabels: 2,
     config: { dropout: 0, attention_dropout: 0, seq_classif_dropout: 0 },
     onWarning: () => {},
   });
-  for (const [name, parameter] of model.namedParameters()) {
+  for (const [name, parameter] of base.namedParameters()) {
     if (!/^(pre_classifier|classifier)\./.test(name)) continue;
     const { step, scale } = spec.head;
     parameter.copy_(
@@ -108,6 +121,7 @@ async function verifyRun(
       ),
     );
   }
+  const model = mode === "full" ? base : adapted(base, spec);
   const logs: LogEntry[] = [];
   const seed = 0;
   const trainer = new Trainer({
@@ -116,7 +130,7 @@ async function verifyRun(
       numTrainEpochs: 1,
       perDeviceTrainBatchSize: spec.batch,
       perDeviceEvalBatchSize: 20,
-      learningRate: spec.full.lr,
+      learningRate: spec[mode].lr,
       weightDecay: spec.weight_decay,
       maxGradNorm: spec.max_grad_norm,
       loggingSteps: 1,
@@ -142,7 +156,7 @@ async function verifyRun(
   results.push(
     await runCase("before", async (check) => {
       onStatus("evaluating before training");
-      check.equal("parameters", model.numParameters(), want.trainable_params);
+      check.equal("parameters", model.numParameters({ trainable: true }), want.trainable_params);
       await checkEvaluation(check, trainer, evaluation, want.eval_before, TOLERANCE.logitsBefore);
     }),
   );
@@ -182,6 +196,25 @@ async function verifyRun(
   trainer.optimizer?.dispose();
   model.dispose();
   return results;
+}
+
+/** The model with adapters whose first matrices the reference run's rule fills; the second ones are zero. */
+function adapted(base: DistilBertForSequenceClassification, { lora }: Spec): TrainableModel {
+  const model = getPeftModel(base, {
+    r: lora.r,
+    loraAlpha: lora.alpha,
+    targetModules: lora.target_modules,
+    taskType: "SEQ_CLS",
+  });
+  for (const layer of model.loraLayers.values()) {
+    const { weight } = layer.lora_A;
+    const values = Float32Array.from({ length: weight.numel }, (_, i) => {
+      const x = (i + 1) * lora.A.step;
+      return (x - Math.floor(x) - 0.5) * lora.A.scale;
+    });
+    weight.copy_(values);
+  }
+  return model;
 }
 
 async function checkEvaluation(
