@@ -1,6 +1,6 @@
 /** `LoraConfig`: PEFT's settings and defaults in camelCase, and its `adapter_config.json`. */
+import { nearest } from "@wgrad/tensor";
 import { PeftError } from "./errors.js";
-import { nearest } from "./nearest.js";
 
 /** What the model is for. It decides which heads are trained whole: see `headsOf`. */
 export type TaskType =

@@ -1,9 +1,8 @@
 import { type LoadingInfo, PreTrainedModel, type WeightSource } from "@wgrad/models";
-import { Module, noGrad, Parameter, type Tensor } from "@wgrad/tensor";
+import { Module, nearest, noGrad, Parameter, type Tensor } from "@wgrad/tensor";
 import { type LoraConfig, loraConfig } from "./config.js";
 import { PeftError } from "./errors.js";
 import { LoraLinear } from "./lora-linear.js";
-import { nearest } from "./nearest.js";
 import { findTargets, patternValue, type Targets } from "./targets.js";
 
 /** A model that can carry an adapter: any with a forward. */

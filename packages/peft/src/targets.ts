@@ -1,9 +1,8 @@
 /** Which modules a `LoraConfig` means, by PEFT's rules. */
 import type { PreTrainedModel } from "@wgrad/models";
-import { Linear, type Module } from "@wgrad/tensor";
+import { Linear, type Module, nearest } from "@wgrad/tensor";
 import { headsOf, type LoraConfig } from "./config.js";
 import { PeftError } from "./errors.js";
-import { nearest } from "./nearest.js";
 
 /** The modules of a model that an adapter touches. */
 export interface Targets {

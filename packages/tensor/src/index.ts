@@ -55,6 +55,7 @@ export {
   toInt32,
   writeSafetensors,
 } from "./io/index.js";
+export { nearest } from "./nearest.js";
 export { Conv2d, type Conv2dOptions } from "./nn/conv2d.js";
 export * as init from "./nn/init.js";
 export { Dropout, Embedding, LayerNorm, Linear } from "./nn/layers.js";

@@ -37,7 +37,6 @@ export {
 export {
   fromSnakeCase,
   type IntervalStrategy,
-  nearest,
   TRAINING_ARGUMENT_NAMES,
   type TrainingArguments,
   toSnakeCase,

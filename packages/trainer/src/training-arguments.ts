@@ -1,4 +1,4 @@
-import { SCHEDULER_TYPES, type SchedulerType } from "@wgrad/tensor";
+import { nearest, SCHEDULER_TYPES, type SchedulerType } from "@wgrad/tensor";
 import { TrainerError } from "./errors.js";
 
 /** When something happens: never, every so many steps, or at the end of each epoch. */
@@ -202,23 +202,4 @@ export function fromSnakeCase(name: string): string {
 /** `learningRate` → `learning_rate`, `adamBeta1` → `adam_beta1`. */
 export function toSnakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
-}
-
-/** The most similar of some names, by edit distance without regard to case and underscores. */
-export function nearest(name: string, names: readonly string[]): string {
-  const plain = (s: string) => s.replace(/[_-]/g, "").toLowerCase();
-  const distance = (a: string, b: string): number => {
-    let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-    for (let i = 1; i <= a.length; i++) {
-      const next = [i];
-      for (let j = 1; j <= b.length; j++) {
-        next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-      }
-      row = next;
-    }
-    return row[b.length]!;
-  };
-  return names.reduce((best, n) =>
-    distance(plain(n), plain(name)) < distance(plain(best), plain(name)) ? n : best,
-  );
 }
