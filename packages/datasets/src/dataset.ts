@@ -221,14 +221,14 @@ export class Dataset<R extends object = Row> implements Iterable<R> {
    * The new columns are computed now and kept in memory.
    * @throws DatasetError E_COLUMN_LENGTH, E_COLUMN_UNKNOWN, E_FEATURE_UNSUPPORTED
    */
-  map<U extends object>(
-    fn: (row: R, index: number) => U,
-    options?: MapOptions,
-  ): Dataset<Omit<R, keyof U> & U>;
   map<U extends object = Row>(
     fn: (batch: Batch, indices: number[]) => Readonly<Record<string, ArrayLike<unknown>>>,
     options: BatchedMapOptions,
   ): Dataset<U>;
+  map<U extends object>(
+    fn: (row: R, index: number) => U,
+    options?: MapOptions,
+  ): Dataset<Omit<R, keyof U> & U>;
   map(
     fn: ((row: R, index: number) => object) | ((batch: Batch, indices: number[]) => object),
     options: MapOptions & { batched?: boolean; batchSize?: number } = {},

@@ -164,7 +164,8 @@ export class Device {
 
   /** One line for logs: `llvmpipe (LLVM 15.0.6, 256 bits), mesa, subgroups of 8, f16`. */
   get description(): string {
-    const parts = [this.info.description || this.info.device || "unknown adapter", this.info.vendor];
+    const { description, device, architecture, vendor } = this.info;
+    const parts = [description || device || architecture || "unknown adapter", vendor];
     if (this.features.has("subgroups")) parts.push(`subgroups of ${this.subgroupSize || "varying size"}`);
     if (this.features.has("shader-f16")) parts.push("f16");
     return parts.filter(Boolean).join(", ");

@@ -73,7 +73,7 @@ describe("embedding", () => {
         y.backward({ gradient: Tensor.from(device, dy, y.shape) });
         const row = paddingIdx !== null && paddingIdx < 0 ? paddingIdx + rows : paddingIdx;
         const want = embeddingBackwardReference(dy, ids, rows, width, row);
-        const got = await weight.grad!.toArray();
+        const got = (await weight.grad!.toArray()) as Float32Array;
         const worst = got.reduce((largest, value, i) => Math.max(largest, Math.abs(value - want[i]!)), 0);
         // Up to 500 f32 additions of values below 1.
         expect(worst).toBeLessThan(3e-5);
