@@ -38,7 +38,7 @@ export class Ui {
   /** Replaces the live line; nothing where there is none. */
   status(text: string): void {
     if (!this.live) return;
-    const width = process.stderr.columns ?? 80;
+    const width = process.stderr.columns || 80;
     this.#line = text.length >= width ? text.slice(0, width - 1) : text;
     this.#redraw();
   }

@@ -1,5 +1,6 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Device } from "@wgrad/tensor";
 import { ensureRuntimeFolder } from "../device.js";
 import { describeFailure, EXIT } from "../errors.js";
@@ -252,6 +253,20 @@ function firstWrong(
   return null;
 }
 
+/** The mirror that this machine's apt gets Debian from. */
+function debianMirror(): string {
+  const folder = "/etc/apt/sources.list.d";
+  const lists = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
+  for (const file of [...lists, "/etc/apt/sources.list"]) {
+    if (!/\.(list|sources)$/.test(file) || !existsSync(file)) continue;
+    const uri = /^(?:URIs:|deb(?:\s+\[[^\]]*\])?)\s*(\S+\/debian\/?)(?:\s|$)/m.exec(
+      readFileSync(file, "utf8"),
+    )?.[1];
+    if (uri) return uri;
+  }
+  return "<your Debian mirror>";
+}
+
 /** The command that gives this machine an adapter. */
 function driverAdvice({ platform, release, isRoot }: System): string {
   if (process.env.DAWNNODE_BACKEND) return "unset DAWNNODE_BACKEND";
@@ -263,7 +278,7 @@ function driverAdvice({ platform, release, isRoot }: System): string {
   const family = `${release.ID ?? ""} ${release.ID_LIKE ?? ""}`;
   if (release.VERSION_CODENAME === "bookworm" && release.ID !== "ubuntu") {
     return (
-      `${head}echo 'deb http://deb.debian.org/debian bookworm-backports main' | ${sudo}tee /etc/apt/sources.list.d/bookworm-backports.list\n` +
+      `${head}echo 'deb ${debianMirror()} bookworm-backports main' | ${sudo}tee /etc/apt/sources.list.d/bookworm-backports.list\n` +
       `${sudo}apt-get update && ${sudo}apt-get install -y -t bookworm-backports mesa-vulkan-drivers libvulkan1\n` +
       "(Debian 12's own Mesa 22.3 is refused by Dawn, which needs 23.1 or newer; its backports have 25.0.)"
     );

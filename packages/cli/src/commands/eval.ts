@@ -11,7 +11,7 @@ import { CommandError } from "../errors.js";
 import { wholeNumber } from "../numbers.js";
 import { classificationReport, formatClassificationReport } from "../text/classification-report.js";
 import { labelColumnOf, remarks, takeSplit, textColumnOf, tokenizeSplit } from "../training/data.js";
-import { checkMaxLength, loadClassifier } from "../training/load.js";
+import { chooseMaxLength, loadClassifier } from "../training/load.js";
 import { machine } from "../training/monitor.js";
 import { formatSeconds } from "../ui.js";
 import { examples, type Verb } from "../verb.js";
@@ -23,7 +23,7 @@ interface Flags {
   split: string;
   textColumn?: string;
   labelColumn?: string;
-  maxLength: number;
+  maxLength?: number;
   batchSize: number;
   subset?: number;
   seed: number;
@@ -40,7 +40,11 @@ export const evaluate: Verb = {
       .option("--split <name>", "split to measure on", "test")
       .option("--text-column <name>", "column of the texts")
       .option("--label-column <name>", "column of the classes")
-      .option("--max-length <n>", "tokens of an example; longer texts are cut", wholeNumber(1), 128)
+      .option(
+        "--max-length <n>",
+        "tokens of an example; longer texts are cut (default: 128, or the model's positions)",
+        wholeNumber(1),
+      )
       .option("--batch-size <n>", "examples a forward pass", wholeNumber(1), 16)
       .option("--subset <n>", "use this many examples, drawn with the seed", wholeNumber(1))
       .option("--seed <n>", "seed of the subset", wholeNumber(0), 42)
@@ -66,14 +70,14 @@ export const evaluate: Verb = {
             { trained: true, offline: flags.offline ?? false },
             ui,
           );
-          checkMaxLength(flags.maxLength, model);
+          const maxLength = chooseMaxLength(flags.maxLength ?? null, model);
           const labels = Object.values(model.config.id2label);
           const split = tokenizeSplit(
             rows,
-            { textColumn, labelColumn, labels, tokenizer, maxLength: flags.maxLength, needsLabels: false },
+            { textColumn, labelColumn, labels, tokenizer, maxLength, needsLabels: false },
             ui,
           );
-          for (const line of remarks(flags.split, split, flags.maxLength)) ui.note(line);
+          for (const line of remarks(flags.split, split, maxLength)) ui.note(line);
           const progress = ui.progress("Evaluating", Math.ceil(split.examples.numRows / flags.batchSize));
           const trainer = new Trainer({
             model,

@@ -3,7 +3,7 @@ import { argmaxRows, dataCollatorWithPadding, type Example, Trainer } from "@wgr
 import { withDevice } from "../device.js";
 import { UsageError } from "../errors.js";
 import { wholeNumber } from "../numbers.js";
-import { type Classifier, checkMaxLength, loadClassifier } from "../training/load.js";
+import { type Classifier, chooseMaxLength, loadClassifier } from "../training/load.js";
 import type { Ui } from "../ui.js";
 import { examples, type Verb } from "../verb.js";
 
@@ -91,8 +91,7 @@ export async function predictTexts(
   options: { maxLength?: number; batchSize: number },
   ui: Ui,
 ): Promise<Prediction[]> {
-  const maxLength = options.maxLength ?? model.config.maxPositionEmbeddings;
-  checkMaxLength(maxLength, model);
+  const maxLength = chooseMaxLength(options.maxLength ?? null, model, model.config.maxPositionEmbeddings);
   const whole = texts.map((text) => tokenizer.encode(text, { truncation: false }).length);
   const long = whole.flatMap((length, i) => (length > maxLength ? [i] : []));
   if (long.length > 0) {

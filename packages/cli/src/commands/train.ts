@@ -13,7 +13,7 @@ import {
   textColumnOf,
   tokenizeSplit,
 } from "../training/data.js";
-import { checkMaxLength, loadClassifier } from "../training/load.js";
+import { chooseMaxLength, loadClassifier } from "../training/load.js";
 import { guardOutputDir, runTraining } from "../training/run.js";
 import {
   flagOf,
@@ -136,17 +136,17 @@ async function trainFromRecipe(
       { labels, trained: false, offline: options.offline },
       ui,
     );
-    checkMaxLength(settings.maxLength, model);
+    const maxLength = chooseMaxLength(settings.maxLength, model);
     const prepare = (split: string, needsLabels: boolean) => {
       if (!splits.has(split)) return null;
       const rows = takeSplit(splits, split, settings.subset, args.seed);
       const column = needsLabels || rows.columnNames.includes(labelColumn) ? labelColumn : null;
       const tokenized = tokenizeSplit(
         rows,
-        { textColumn, labelColumn: column, labels, tokenizer, maxLength: settings.maxLength, needsLabels },
+        { textColumn, labelColumn: column, labels, tokenizer, maxLength, needsLabels },
         ui,
       );
-      for (const line of remarks(split, tokenized, settings.maxLength)) ui.note(line);
+      for (const line of remarks(split, tokenized, maxLength)) ui.note(line);
       return tokenized.examples;
     };
     const train = prepare(settings.trainSplit, true)!;
@@ -162,7 +162,7 @@ async function trainFromRecipe(
       `Data: ${settings.dataset}: ${sizes.join(", ")}; classes ${labels.slice(0, 8).join(", ")}${labels.length > 8 ? ", …" : ""}`,
     );
     ui.note(`Model: ${settings.model}: ${model.numParameters().toLocaleString("en-US")} parameters`);
-    const recipe = `# Written by wgrad train. Run it again: wgrad train recipe.yaml --output-dir another-folder\n${stringify(recipeToJson({ settings, args: runArgs }))}`;
+    const recipe = `# Written by wgrad train. Run it again: wgrad train recipe.yaml --output-dir another-folder\n${stringify(recipeToJson({ settings: { ...settings, maxLength }, args: runArgs }))}`;
     return runTraining(
       {
         model,

@@ -86,19 +86,30 @@ function shorten(names: readonly string[]): string {
   return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
 }
 
-/** @throws UsageError if an example may be longer than the model's positions */
-export function checkMaxLength(
-  maxLength: number,
+/** Tokens of an example where nobody says. */
+const DEFAULT_LENGTH = 128;
+
+/**
+ * Tokens that an example may have.
+ * @param given null for the default: 128, or the model's positions if those are fewer
+ * @throws UsageError if it is more than the model's positions
+ */
+export function chooseMaxLength(
+  given: number | null,
   model: DistilBertForSequenceClassification,
-  flag = "--max-length",
-): void {
+  fallback = DEFAULT_LENGTH,
+): number {
   const limit = model.config.maxPositionEmbeddings;
-  if (maxLength > limit)
+  if (given === null) return Math.min(fallback, limit);
+  if (given > limit) {
     throw new UsageError(
-      `${flag} is ${maxLength}, but the model has ${limit} positions. Use ${limit} or less.`,
+      `--max-length is ${given}, but the model has ${limit} positions. Use ${limit} or less.`,
     );
-  if (maxLength < 3)
+  }
+  if (given < 3) {
     throw new UsageError(
-      `${flag} is ${maxLength}: with [CLS] and [SEP] no room is left for a text. Use 3 or more.`,
+      `--max-length is ${given}: with [CLS] and [SEP] no room is left for a text. Use 3 or more.`,
     );
+  }
+  return given;
 }

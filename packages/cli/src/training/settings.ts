@@ -22,8 +22,8 @@ export interface RunSettings {
   trainSplit: string;
   evalSplit: string;
   testSplit: string;
-  /** Tokens of an example, special ones included; longer texts are cut. */
-  maxLength: number;
+  /** Tokens of an example, special ones included; longer texts are cut. Null: 128, or the model's positions if fewer. */
+  maxLength: number | null;
   /** Batches are padded to a multiple of this, so that fewer different shapes occur. */
   padToMultipleOf: number;
   /** Examples of each split to use, drawn with the seed; null for all. */
@@ -64,7 +64,11 @@ const RUN_SETTINGS: readonly Setting[] = [
   { name: "trainSplit", kind: "text", help: "split to train on", default: "train" },
   { name: "evalSplit", kind: "text", help: "split to evaluate on during training", default: "validation" },
   { name: "testSplit", kind: "text", help: "split to evaluate on at the end", default: "test" },
-  { name: "maxLength", kind: "number", help: "tokens of an example; longer texts are cut", default: 128 },
+  {
+    name: "maxLength",
+    kind: "number",
+    help: "tokens of an example; longer texts are cut (default: 128, or the model's positions)",
+  },
   { name: "padToMultipleOf", kind: "number", help: "pad batches to a multiple of this", default: 8 },
   { name: "subset", kind: "number", help: "use this many examples of each split, drawn with the seed" },
 ];
