@@ -7,10 +7,9 @@ import { build } from "esbuild";
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
 const doors = Object.values(manifest.exports ?? {});
-const entries = doors
-  .map((door) => door.import)
-  .concat(Object.values(manifest.bin ?? {}))
-  .map((file) => file.replace("./dist/", "src/").replace(/\.js$/, ".ts"));
+const entries = doors.map((door) => door.import.replace("./dist/", "src/").replace(/\.js$/, ".ts"));
+// What a command in bin/ starts.
+if (manifest.bin) entries.push("src/main.ts");
 
 const next = `.dist-${process.pid}`;
 const last = `${next}-old`;

@@ -35,9 +35,11 @@ describe.each(["tensor", "models", "peft", "datasets", "trainer", "cli"])(
     });
 
     it("holds no sources, tests or settings", () => {
-      expect(files.filter((file) => !/^(?:dist\/|README\.md$|package\.json$|LICENSE$)/.test(file))).toEqual(
-        [],
-      );
+      expect(
+        files.filter(
+          (file) => !/^(?:dist\/|bin\/|fixtures\/|README\.md$|package\.json$|LICENSE$)/.test(file),
+        ),
+      ).toEqual([]);
       expect(files.filter((file) => /\.test\.|\.tsbuildinfo$|vitest/.test(file))).toEqual([]);
     });
 

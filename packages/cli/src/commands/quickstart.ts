@@ -155,7 +155,7 @@ function percent(share: number): string {
 }
 
 function nextSteps(model: string, data: string, seconds: number): string {
-  const wgrad = existsSync("packages/cli/dist/main.js") ? "node packages/cli/dist/main.js" : "wgrad";
+  const wgrad = existsSync("node_modules/.bin/wgrad") ? "npx wgrad" : "wgrad";
   return `
 Done in ${formatSeconds(seconds)}. What to try next:
   ${wgrad} predict --model ${model} "the pacing is anything but slow ."
