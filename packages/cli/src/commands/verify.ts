@@ -133,15 +133,8 @@ async function runSets(
       await (await import("../verify/tokenizer.js")).verifyTokenizers(place, folder, onRow);
     else if (set === "runs")
       await (await import("../verify/runs.js")).verifyRuns(device, place, folder, onRow, note);
-    else
-      onRow(
-        skippedRow(
-          set,
-          "all",
-          await countCases(place, set),
-          set === "peft" ? "adapters are not built by this version" : "pictures are not read by this version",
-        ),
-      );
+    else if (set === "peft") await (await import("../verify/peft.js")).verifyPeft(device, place, onRow);
+    else onRow(skippedRow(set, "all", await countImages(place), "pictures are not read by this version"));
   }
   ui.done();
   return rows;
@@ -212,11 +205,7 @@ function throttledNote(ui: Ui): (text: string) => void {
   };
 }
 
-async function countCases(folder: string, set: "peft" | "images"): Promise<number> {
-  const names = await readdir(
-    set === "images" && existsSync(join(folder, "files")) ? join(folder, "files") : folder,
-  );
-  return set === "images"
-    ? names.length
-    : names.filter((name) => existsSync(join(folder, name, "io.json"))).length;
+async function countImages(folder: string): Promise<number> {
+  const files = join(folder, "files");
+  return (await readdir(existsSync(files) ? files : folder)).length;
 }
