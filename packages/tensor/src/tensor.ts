@@ -367,81 +367,106 @@ export class Tensor {
 
   // ---- arithmetic: broadcast, operands may be numbers ----
 
+  /** This + other. */
   add(other: Tensor | number): Tensor {
     return binary.add(this, other);
   }
+  /** This - other. */
   sub(other: Tensor | number): Tensor {
     return binary.sub(this, other);
   }
+  /** This · other, element by element. */
   mul(other: Tensor | number): Tensor {
     return binary.mul(this, other);
   }
+  /** This / other. */
   div(other: Tensor | number): Tensor {
     return binary.div(this, other);
   }
+  /** This to the power of `exponent`; with a tensor as exponent the base must not be negative. */
   pow(exponent: Tensor | number): Tensor {
     return binary.pow(this, exponent);
   }
+  /** The larger of two; the gradient is shared where they are equal. */
   maximum(other: Tensor | number): Tensor {
     return binary.maximum(this, other);
   }
+  /** The smaller of two; the gradient is shared where they are equal. */
   minimum(other: Tensor | number): Tensor {
     return binary.minimum(this, other);
   }
+  /** bool: equal. */
   eq(other: Tensor | number): Tensor {
     return binary.eq(this, other);
   }
+  /** bool: not equal. */
   ne(other: Tensor | number): Tensor {
     return binary.ne(this, other);
   }
+  /** bool: less than. */
   lt(other: Tensor | number): Tensor {
     return binary.lt(this, other);
   }
+  /** bool: at most. */
   le(other: Tensor | number): Tensor {
     return binary.le(this, other);
   }
+  /** bool: greater than. */
   gt(other: Tensor | number): Tensor {
     return binary.gt(this, other);
   }
+  /** bool: at least. */
   ge(other: Tensor | number): Tensor {
     return binary.ge(this, other);
   }
 
   // ---- functions of each element ----
 
+  /** -x */
   neg(): Tensor {
     return unary.neg(this);
   }
+  /** |x|; gradient 0 at 0. */
   abs(): Tensor {
     return unary.abs(this);
   }
+  /** eˣ */
   exp(): Tensor {
     return unary.exp(this);
   }
+  /** Natural logarithm. */
   log(): Tensor {
     return unary.log(this);
   }
+  /** Square root. */
   sqrt(): Tensor {
     return unary.sqrt(this);
   }
+  /** 1 / √x */
   rsqrt(): Tensor {
     return unary.rsqrt(this);
   }
+  /** x² */
   square(): Tensor {
     return unary.square(this);
   }
+  /** Hyperbolic tangent. */
   tanh(): Tensor {
     return unary.tanh(this);
   }
+  /** 1 / (1 + e⁻ˣ) */
   sigmoid(): Tensor {
     return unary.sigmoid(this);
   }
+  /** max(x, 0); gradient 0 at 0. */
   relu(): Tensor {
     return unary.relu(this);
   }
+  /** x · sigmoid(x). */
   silu(): Tensor {
     return unary.silu(this);
   }
+  /** Gauss error function. */
   erf(): Tensor {
     return unary.erf(this);
   }
@@ -449,6 +474,7 @@ export class Tensor {
   gelu(options: { approximate?: "none" | "tanh" } = {}): Tensor {
     return options.approximate === "tanh" ? unary.geluTanh(this) : unary.geluErf(this);
   }
+  /** x · sigmoid(1.702 x), CLIP's approximation of GELU. */
   quickGelu(): Tensor {
     return unary.quickGelu(this);
   }
@@ -553,9 +579,11 @@ export class Tensor {
   reshape(shape: Shape): Tensor {
     return views.reshape(this, shape);
   }
+  /** Dimensions in another order. */
   permute(dims: readonly number[]): Tensor {
     return views.permute(this, dims);
   }
+  /** Two dimensions swapped. */
   transpose(dim0: number, dim1: number): Tensor {
     return views.transpose(this, dim0, dim1);
   }
@@ -567,21 +595,27 @@ export class Tensor {
   slice(ranges: readonly views.SliceRange[]): Tensor {
     return views.slice(this, ranges);
   }
+  /** `length` entries of `dim` from `start` on. */
   narrow(dim: number, start: number, length: number): Tensor {
     return views.narrow(this, dim, start, length);
   }
+  /** Entry `index` of `dim`, which disappears. */
   select(dim: number, index: number): Tensor {
     return views.select(this, dim, index);
   }
+  /** Without dimensions of size 1 (or without `dim`, if it has size 1). */
   squeeze(dim?: number): Tensor {
     return views.squeeze(this, dim);
   }
+  /** With a new dimension of size 1 before `dim`. */
   unsqueeze(dim: number): Tensor {
     return views.unsqueeze(this, dim);
   }
+  /** Dimensions `startDim` to `endDim` merged into one. */
   flatten(startDim = 0, endDim = -1): Tensor {
     return views.flatten(this, startDim, endDim);
   }
+  /** Main diagonal of the last two dimensions. */
   diagonal(): Tensor {
     return views.diagonal(this);
   }

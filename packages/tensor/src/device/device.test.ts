@@ -47,6 +47,19 @@ describe("opening", () => {
   });
 });
 
+describe("a device that is lost", () => {
+  it("says so at the next read, and what to do", async () => {
+    const lost = await openDevice();
+    const x = Tensor.from(lost, Float32Array.of(1), [1]);
+    lost.gpu.destroy();
+    await lost.gpu.lost;
+    const failure = await x.toArray().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "E_DEVICE_LOST" });
+    expect((failure as Error).message).toContain("open a new device and load the last checkpoint");
+    lost.close();
+  });
+});
+
 describe("a kernel that does not compile", () => {
   it("is named with its own line, not that of the generated head", async () => {
     using own = await openDevice();
