@@ -237,7 +237,7 @@ export class Trainer {
     this.optimizer = this.createOptimizer();
     const rate = this.createScheduler(state.maxSteps);
     const lossSum = Tensor.zeros(device, []);
-    const tally: Run["tally"] = { lossSum, sinceLog: 0, totalLoss: 0, gradNorm: null };
+    const tally: Run["tally"] = { lossSum, sinceLog: 0, totalLoss: 0, gradNorm: null, dispatches: 0 };
     let startEpoch = 0;
     if (options.resumeFromCheckpoint) {
       const folder =
@@ -252,7 +252,6 @@ export class Trainer {
       startEpoch = resumed.sampler.epoch;
     }
     const began = performance.now();
-    const before = device.snapshot();
     const firstStep = state.globalStep;
     let interrupted = false;
     this.model.train();
@@ -274,7 +273,6 @@ export class Trainer {
     if (interrupted) await this.#save(context);
     await device.synchronize();
     const seconds = (performance.now() - began) / 1000;
-    const after = device.snapshot();
     const made = Math.max(1, state.globalStep - firstStep);
     const metrics = {
       train_runtime: seconds,
@@ -282,7 +280,7 @@ export class Trainer {
         (made * args.perDeviceTrainBatchSize * args.gradientAccumulationSteps) / seconds,
       train_steps_per_second: made / seconds,
       train_loss: tally.totalLoss / Math.max(1, state.globalStep),
-      dispatches_per_step: (after.dispatches - before.dispatches) / made,
+      dispatches_per_step: tally.dispatches / made,
       peak_memory_bytes: device.memory().peakLiveBytes,
     };
     if (!interrupted && args.loadBestModelAtEnd && state.bestModelCheckpoint) {
@@ -407,7 +405,9 @@ export class Trainer {
         continue;
       }
       await this.#call("onStepBegin");
+      const dispatches = this.device.snapshot().dispatches;
       this.#step(parts, run);
+      run.tally.dispatches += this.device.snapshot().dispatches - dispatches;
       await this.device.pace();
       state.globalStep++;
       stepInEpoch++;
@@ -553,5 +553,7 @@ interface Run {
     /** Sum of the losses that were logged. */
     totalLoss: number;
     gradNorm: Tensor | null;
+    /** Dispatches of all steps, evaluation not counted. */
+    dispatches: number;
   };
 }

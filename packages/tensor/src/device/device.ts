@@ -1,4 +1,5 @@
 import { DeviceError, KernelError, type WgradError } from "../errors.js";
+import { BufferUsage, MapMode, ShaderStage } from "./constants.js";
 import type { Kernel, ParamValue, Specialisation } from "./kernel.js";
 import { assemble, pipelineKey, storageAccess } from "./kernel.js";
 import { BufferPool, type MemoryReport, type PooledBuffer } from "./pool.js";
@@ -86,14 +87,8 @@ export class Device {
   #unfinished: Promise<undefined>[] = [];
   #failure: WgradError | null = null;
   #closed = false;
-  readonly #onClose: () => void;
 
-  private constructor(
-    gpu: GPUDevice,
-    info: GPUAdapterInfo,
-    wait: <T>(promise: Promise<T>) => Promise<T>,
-    onClose: () => void,
-  ) {
+  private constructor(gpu: GPUDevice, info: GPUAdapterInfo, wait: <T>(promise: Promise<T>) => Promise<T>) {
     this.gpu = gpu;
     this.info = info;
     this.features = gpu.features as ReadonlySet<string>;
@@ -102,13 +97,12 @@ export class Device {
     const fixed = sizes.subgroupMinSize !== undefined && sizes.subgroupMinSize === sizes.subgroupMaxSize;
     this.subgroupSize = this.features.has("subgroups") && fixed ? sizes.subgroupMinSize! : 0;
     this.#wait = wait;
-    this.#onClose = onClose;
     this.pool = new BufferPool(gpu);
     this.pool.onDestroy = () => this.#bindGroups.clear();
     this.#params = gpu.createBuffer({
       label: "wgrad params",
       size: PARAM_STRIDE * PARAM_SLOTS,
-      usage: 0x40 | 0x08,
+      usage: BufferUsage.UNIFORM | BufferUsage.COPY_DST,
     });
     gpu.addEventListener("uncapturederror", (event) => {
       event.preventDefault?.();
@@ -127,13 +121,12 @@ export class Device {
   /**
    * Opens a device of a WebGPU implementation: `navigator.gpu`, or Dawn's in Node (see `@wgrad/tensor/node`).
    * @param wait how to await the GPU; Node slows Dawn's polling down here
-   * @throws DeviceError `E_NO_ADAPTER` if there is none, or only one that computes nothing
+   * @throws DeviceError `E_NO_ADAPTER` if there is none, or it lacks a feature asked for
    */
   static async open(
     gpu: GPU,
     options: DeviceOptions = {},
     wait: <T>(promise: Promise<T>) => Promise<T> = (promise) => promise,
-    onClose: () => void = () => {},
   ): Promise<Device> {
     const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference });
     if (!adapter) {
@@ -159,7 +152,7 @@ export class Device {
       requiredFeatures: wanted.filter((name) => adapter.features.has(name)),
       requiredLimits,
     });
-    return new Device(device, adapter.info, wait, onClose);
+    return new Device(device, adapter.info, wait);
   }
 
   /** One line for logs: `llvmpipe (LLVM 15.0.6, 256 bits), mesa, subgroups of 8, f16`. */
@@ -276,12 +269,18 @@ export class Device {
     this.#pass = null;
     const size = 2 ** Math.ceil(Math.log2(Math.max(bytes, 256)));
     const free = this.#staging.get(size);
-    const staging = free?.pop() ?? this.gpu.createBuffer({ label: "wgrad staging", size, usage: 0x1 | 0x8 });
+    const staging =
+      free?.pop() ??
+      this.gpu.createBuffer({
+        label: "wgrad staging",
+        size,
+        usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST,
+      });
     this.#encoder.copyBufferToBuffer(buffer.buffer, offset, staging, 0, bytes);
     this.submit();
     this.counters.readbacks++;
     try {
-      await this.#wait(staging.mapAsync(0x1, 0, bytes));
+      await this.#wait(staging.mapAsync(MapMode.READ, 0, bytes));
     } catch (cause) {
       this.check();
       throw new DeviceError("E_DEVICE", `reading ${bytes} bytes back failed: ${(cause as Error).message}`, {
@@ -342,7 +341,6 @@ export class Device {
     this.#pass = null;
     this.#encoder = null;
     this.gpu.destroy();
-    this.#onClose();
   }
 
   [Symbol.dispose](): void {
@@ -382,12 +380,12 @@ export class Device {
         entries: [
           {
             binding: 0,
-            visibility: 4,
+            visibility: ShaderStage.COMPUTE,
             buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: 0 },
           },
           ...access.map((a, i) => ({
             binding: i + 1,
-            visibility: 4,
+            visibility: ShaderStage.COMPUTE,
             buffer: { type: (a === "read" ? "read-only-storage" : "storage") as GPUBufferBindingType },
           })),
         ],

@@ -1,4 +1,5 @@
 import { LimitError } from "../errors.js";
+import { BufferUsage } from "./constants.js";
 
 /** A GPU buffer owned by the pool. */
 export interface PooledBuffer {
@@ -137,7 +138,7 @@ export class BufferPool {
   #create(size: number): PooledBuffer {
     const buffer = this.#device.createBuffer({
       size,
-      usage: GPU_STORAGE | GPU_COPY_SRC | GPU_COPY_DST,
+      usage: BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST,
     });
     this.#buffers++;
     this.#bytes += size;
@@ -145,8 +146,3 @@ export class BufferPool {
     return { id: this.#nextId++, buffer, size, lastUse: -1 };
   }
 }
-
-// Values of GPUBufferUsage, which is a global in browsers only.
-const GPU_COPY_SRC = 0x4;
-const GPU_COPY_DST = 0x8;
-const GPU_STORAGE = 0x80;

@@ -1,5 +1,5 @@
 import { defineOp } from "../../autograd/define-op.js";
-import { isFloating } from "../../dtype.js";
+import { type Dtype, isFloating, promoteTypes } from "../../dtype.js";
 import type { Tensor } from "../../tensor.js";
 import { sumTo } from "../sum/index.js";
 import { type Formula, launch } from "./launch.js";
@@ -55,14 +55,11 @@ function binary(row: BinaryRow): (a: Tensor, b: Tensor) => Tensor {
   return (a, b) => op([a, b], undefined);
 }
 
-function resultType(a: Tensor, b: Tensor) {
-  if (a.dtype === b.dtype) return a.dtype;
-  // A 0-d tensor does not lift the type of the other, as in PyTorch.
-  const floats = ["f16", "f32"];
-  if (b.rank === 0 && a.rank > 0 && floats.includes(a.dtype)) return a.dtype;
-  if (a.rank === 0 && b.rank > 0 && floats.includes(b.dtype)) return b.dtype;
-  const order = ["bool", "u32", "i32", "f16", "f32"] as const;
-  return order[Math.max(order.indexOf(a.dtype), order.indexOf(b.dtype))]!;
+/** The type of the result: a 0-d tensor does not lift that of a float beside it, as in PyTorch. */
+function resultType(a: Tensor, b: Tensor): Dtype {
+  if (b.rank === 0 && a.rank > 0 && isFloating(a.dtype)) return a.dtype;
+  if (a.rank === 0 && b.rank > 0 && isFloating(b.dtype)) return b.dtype;
+  return promoteTypes(a.dtype, b.dtype);
 }
 
 const rows = {
