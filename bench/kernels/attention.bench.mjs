@@ -7,15 +7,10 @@
 // survives a busy machine; wall ms is printed beside it. The smallest of --reps calls counts. GFLOP count 4 B H L S D for
 // forward and three times that for forward + backward, as for the composed form, whatever is computed again.
 // `compile` is the CPU time of the first call beyond that of a later one. Results are checked in attention.test.ts, not here.
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
+import { loadOp, writeRows } from "../lib/engine.mjs";
+import { cpuMs as cpu } from "../lib/measure.mjs";
 
-process.env.XDG_RUNTIME_DIR ??= tmpdir();
-const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const { values: options } = parseArgs({
   options: {
     variant: { type: "string", default: "" },
@@ -25,37 +20,15 @@ const { values: options } = parseArgs({
   },
 });
 
-/** The op's own modules, which the package does not export, bundled from source. */
-async function load() {
-  const outfile = join(root, "node_modules/.cache/wgrad/attention-bench.mjs");
-  await build({
-    stdin: {
-      contents: `
-        export { openDevice } from "./node.ts";
-        export { noGrad, scope } from "./autograd/modes.ts";
-        export { Tensor } from "./tensor.ts";
-        export { scaledDotProductAttention } from "./ops/attention/index.ts";
-        export { benchmarks } from "./ops/attention/cases.ts";
-        export { ladder, OP } from "./ops/attention/variants.ts";`,
-      resolveDir: join(root, "packages/tensor/src"),
-    },
-    outfile,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    packages: "external",
-    loader: { ".wgsl": "text" },
-    logLevel: "warning",
-  });
-  return import(pathToFileURL(outfile).href);
-}
-
-const { openDevice, scope, Tensor, scaledDotProductAttention, benchmarks, ladder, OP } = await load();
+const { openDevice, scope, Tensor, scaledDotProductAttention, benchmarks, ladder, OP } = await loadOp(
+  "attention",
+  {
+    index: "scaledDotProductAttention",
+    cases: "benchmarks",
+    variants: "ladder, OP",
+  },
+);
 const device = await openDevice();
-const cpu = () => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
 
 /** A leaf [B, T, H, D] with fixed contents: its transposed view is what the layers of a model hand over. */
 function leaf(B, T, H, D, seed) {
@@ -133,10 +106,5 @@ for (const { name, B, H, L, S, D, mask, isCausal, dropoutP } of benchmarks.filte
 }
 console.log(device.description);
 console.table(rows);
-if (options.json) {
-  const file = resolve(options.json);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(`${file}.part`, `${JSON.stringify({ adapter: device.description, rows }, null, 2)}\n`);
-  renameSync(`${file}.part`, file);
-}
+writeRows(options.json, device.description, rows);
 device.close();

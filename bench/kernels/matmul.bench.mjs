@@ -5,15 +5,10 @@
 // CPU ms is the processor time of the whole process for one call. On a software driver that is the GPU's time, and it
 // survives a busy machine; wall ms is printed beside it. The smallest of --reps calls counts. Results are checked in
 // matmul.test.ts, not here.
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
+import { loadOp, writeRows } from "../lib/engine.mjs";
+import { cpuMs as cpu } from "../lib/measure.mjs";
 
-process.env.XDG_RUNTIME_DIR ??= tmpdir();
-const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const { values: options } = parseArgs({
   options: {
     variant: { type: "string" },
@@ -24,38 +19,13 @@ const { values: options } = parseArgs({
   },
 });
 
-/** The op's own modules, which the package does not export, bundled from source. */
-async function load() {
-  const outfile = join(root, "node_modules/.cache/wgrad/matmul-bench.mjs");
-  await build({
-    stdin: {
-      contents: `
-        export { openDevice } from "./node.ts";
-        export { scope } from "./autograd/modes.ts";
-        export { Tensor } from "./tensor.ts";
-        export { matmul } from "./ops/matmul/index.ts";
-        export { cases } from "./ops/matmul/cases.ts";
-        export { variants } from "./ops/matmul/variants.ts";`,
-      resolveDir: join(root, "packages/tensor/src"),
-    },
-    outfile,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    packages: "external",
-    loader: { ".wgsl": "text" },
-    logLevel: "warning",
-  });
-  return import(pathToFileURL(outfile).href);
-}
-
-const { openDevice, scope, Tensor, matmul, cases, variants } = await load();
+const { openDevice, scope, Tensor, matmul, cases, variants } = await loadOp("matmul", {
+  index: "matmul",
+  cases: "cases",
+  variants: "variants",
+});
 const device = await openDevice();
 const count = (shape) => shape.reduce((product, size) => product * size, 1);
-const cpu = () => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-};
 
 /** A leaf with fixed contents and the view of it with the given logical shape. */
 function operand(shape, transposed) {
@@ -113,10 +83,5 @@ for (const shape of cases.filter((c) => c.bench && c.name.includes(options.case 
 }
 console.log(device.description);
 console.table(rows);
-if (options.json) {
-  const file = resolve(options.json);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(`${file}.part`, `${JSON.stringify({ adapter: device.description, rows }, null, 2)}\n`);
-  renameSync(`${file}.part`, file);
-}
+writeRows(options.json, device.description, rows);
 device.close();

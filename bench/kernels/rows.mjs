@@ -1,38 +1,6 @@
 // What the benchmarks of softmax and layer norm share: loading an op's own modules, timing, the table and the JSON file.
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
-
-process.env.XDG_RUNTIME_DIR ??= tmpdir();
-const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
-
-/** The op's modules, which the package does not export, bundled from source. */
-async function load(op, folder) {
-  const outfile = join(root, `node_modules/.cache/wgrad/${folder}-bench.mjs`);
-  await build({
-    stdin: {
-      contents: `
-        export { openDevice } from "./node.ts";
-        export { scope } from "./autograd/modes.ts";
-        export { Tensor } from "./tensor.ts";
-        export { ${op} as op } from "./ops/${folder}/index.ts";
-        export { benchCases } from "./ops/${folder}/cases.ts";
-        export { variants } from "./ops/${folder}/variants.ts";`,
-      resolveDir: join(root, "packages/tensor/src"),
-    },
-    outfile,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    packages: "external",
-    loader: { ".wgsl": "text" },
-    logLevel: "warning",
-  });
-  return import(pathToFileURL(outfile).href);
-}
+import { loadOp, writeRows } from "../lib/engine.mjs";
 
 /**
  * Prints a line a variant and shape, with a copy of the same bytes measured in the same run as what cannot be beaten.
@@ -49,7 +17,7 @@ export async function bench({ op, name, folder, prepare }) {
       json: { type: "string" },
     },
   });
-  const engine = await load(op, folder);
+  const engine = await loadOp(folder, { index: `${op} as op`, cases: "benchCases", variants: "variants" });
   const { openDevice, scope, Tensor, benchCases, variants } = engine;
   const device = await openDevice();
   const calls = 10;
@@ -104,12 +72,7 @@ export async function bench({ op, name, folder, prepare }) {
   }
   console.log(device.description);
   console.table(rows);
-  if (options.json) {
-    const file = resolve(options.json);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(`${file}.part`, `${JSON.stringify({ adapter: device.description, rows }, null, 2)}\n`);
-    renameSync(`${file}.part`, file);
-  }
+  writeRows(options.json, device.description, rows);
   device.close();
 }
 
