@@ -1,10 +1,14 @@
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { resolve } from "node:path";
 import type { ViteUserConfig } from "vitest/config";
 
 // Mesa's drivers want a folder here and complain on every start without one.
 if (process.platform === "linux" && !existsSync(process.env.XDG_RUNTIME_DIR ?? ""))
   process.env.XDG_RUNTIME_DIR = tmpdir();
+
+// Reference data that tests compare with, and that they say is missing where it is.
+process.env.WGRAD_SHARED ??= resolve(import.meta.dirname, "../shared");
 
 /** Imports a `.wgsl` file as its text, as the build does. */
 const wgsl = {

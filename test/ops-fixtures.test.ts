@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 const root = resolve(import.meta.dirname, "..");
 const sets = {
   shipped: resolve(root, "packages/cli/fixtures/ops"),
-  full: resolve(process.env.WGRAD_SHARED ?? resolve(root, "../shared"), "fixtures/ops"),
+  full: resolve(process.env.WGRAD_SHARED!, "fixtures/ops"),
 };
 const adapters = {
   "all the adapter offers": {},

@@ -20,10 +20,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAdapterFolder, PeftConfig, PeftModel, savePretrained } from "./node.js";
 import { getPeftModel } from "./peft-model.js";
 
-const shared = resolve(
-  process.env.WGRAD_SHARED ?? resolve(import.meta.dirname, "../../../../shared"),
-  "fixtures",
-);
+const shared = resolve(process.env.WGRAD_SHARED!, "fixtures");
 const missing = !existsSync(join(shared, "peft/counts.json"));
 
 let device: Device;

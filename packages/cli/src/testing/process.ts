@@ -11,7 +11,7 @@ import { grammarVocabulary, makeSentimentDataset, sentimentLabels } from "../qui
 import { writeWordPieceTokenizer } from "../quickstart/tokenizer.js";
 
 const main = resolve(import.meta.dirname, "../../dist/main.js");
-const shared = process.env.WGRAD_SHARED ?? resolve(import.meta.dirname, "../../../../../shared");
+const shared = process.env.WGRAD_SHARED!;
 
 /** Reference cases outside of the repository, where they are. */
 export const sharedFixtures = join(shared, "fixtures");

@@ -1,7 +1,6 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { DatasetError } from "../errors.js";
 
@@ -14,9 +13,7 @@ export function temporaryFolder(): string {
 
 /** A file of the shared test data, or undefined where it is not there. */
 export function sharedData(path: string): string | undefined {
-  const root = join(dirname(fileURLToPath(import.meta.url)), "../../../..");
-  const shared = process.env.WGRAD_SHARED ?? join(root, "../shared");
-  const found = join(shared, "data", path);
+  const found = join(process.env.WGRAD_SHARED!, "data", path);
   return existsSync(found) ? found : undefined;
 }
 

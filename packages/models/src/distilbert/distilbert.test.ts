@@ -1,6 +1,6 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { AdamW, type Device, manualSeed, scope, skipInit, Tensor, toFloat32, toInt32 } from "@wgrad/tensor";
 import { openDevice } from "@wgrad/tensor/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -15,7 +15,7 @@ import { distilBertConfig } from "./config.js";
 import { DistilBertForMaskedLM, DistilBertForSequenceClassification } from "./heads.js";
 import { DistilBertModel } from "./model.js";
 
-const shared = process.env.WGRAD_SHARED ?? resolve(import.meta.dirname, "../../../../../shared");
+const shared = process.env.WGRAD_SHARED!;
 const fixtures = join(shared, "fixtures/models");
 
 let device: Device;

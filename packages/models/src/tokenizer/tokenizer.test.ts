@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { TokenizerError } from "../errors.js";
 import { AutoTokenizer, type PreTrainedTokenizer, runTokenizerCases, type TokenizerFiles } from "./index.js";
@@ -270,7 +270,7 @@ describe("reports of verify", () => {
   });
 });
 
-const shared = process.env.WGRAD_SHARED ?? resolve(import.meta.dirname, "../../../../../shared");
+const shared = process.env.WGRAD_SHARED!;
 describe.each([
   ["bert", "minilm-distilbert"],
   ["clip", "clip-tokenizer"],

@@ -10,8 +10,7 @@ import { clipGradNorm_ } from "./clip-grad-norm.js";
 import { getScheduler, type SchedulerType } from "./schedules.js";
 import { SGD } from "./sgd.js";
 
-const repository = resolve(import.meta.dirname, "../../../..");
-const shared = process.env.WGRAD_SHARED ?? resolve(repository, "../shared");
+const shared = process.env.WGRAD_SHARED!;
 const schedules = resolve(shared, "fixtures/optim/schedules.json");
 
 let device: Device;

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { scope } from "../../autograd/modes.js";
 import type { Device } from "../../device/device.js";
@@ -279,7 +279,7 @@ describe("matmul", () => {
   });
 });
 
-const shared = process.env.WGRAD_SHARED ?? resolve(import.meta.dirname, "../../../../../../shared");
+const shared = process.env.WGRAD_SHARED!;
 const fixtures = join(shared, "fixtures/ops");
 interface Fixture {
   readonly name: string;
