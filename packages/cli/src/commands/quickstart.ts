@@ -158,7 +158,7 @@ function nextSteps(model: string, data: string, seconds: number): string {
   const wgrad = existsSync("node_modules/.bin/wgrad") ? "npx wgrad" : "wgrad";
   return `
 Done in ${formatSeconds(seconds)}. What to try next:
-  ${wgrad} predict --model ${model} "the pacing is anything but slow ."
+  ${wgrad} predict --model ${model} "the pacing is anything but dull ."
   ${wgrad} eval --model ${model} --dataset ${data}
   ${wgrad} inspect ${data}
 The real thing: DistilBERT on your own Parquet files (columns text and label), or on Rotten Tomatoes from the hub:
