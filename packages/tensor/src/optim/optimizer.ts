@@ -1,5 +1,4 @@
 import { noGrad, scope } from "../autograd/modes.js";
-import type { Device } from "../device/device.js";
 import { ShapeError, ValueError } from "../errors.js";
 import { Tensor } from "../tensor.js";
 
@@ -137,10 +136,6 @@ export abstract class Optimizer<Options extends { lr: number | null }> {
     const step = ((state.step as number | undefined) ?? 0) + 1;
     state.step = step;
     return step;
-  }
-
-  protected get device(): Device {
-    return this.paramGroups[0]!.params[0]!.device;
   }
 
   #disposeState(): void {

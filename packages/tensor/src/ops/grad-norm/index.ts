@@ -18,7 +18,7 @@ function ends(counts: readonly number[]): number[] {
   });
 }
 
-/** Fills a list up to `length` with its last entry (unused bindings repeat one that is only read) or with `fill`. */
+/** Fills a list up to `length` with `fill`: a kernel has a fixed number of bindings, and the last tensors may be fewer. */
 function padded<T>(values: readonly T[], length: number, fill: T): T[] {
   return [...values, ...new Array<T>(length - values.length).fill(fill)];
 }
