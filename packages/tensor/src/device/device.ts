@@ -1,4 +1,5 @@
 import { DeviceError, KernelError, type WgradError } from "../errors.js";
+import type { OwnKernel } from "../kernels/ladder.js";
 import { BufferUsage, MapMode, ShaderStage } from "./constants.js";
 import type { Kernel, ParamValue, Specialisation } from "./kernel.js";
 import { assemble, pipelineKey, storageAccess } from "./kernel.js";
@@ -68,6 +69,10 @@ export class Device {
   };
   /** Variant to use for an op in place of the static rule's choice, by op name: `device.variants.set("matmul", "2-tile")`. */
   readonly variants = new Map<string, string>();
+  /** Variants found fastest here, by `<op> <shape class>`: see `loadTuning`. */
+  readonly tuned = new Map<string, string>();
+  /** The user's own kernels by op name; each stands in for the engine's: see `choose`. */
+  readonly ownKernels = new Map<string, OwnKernel>();
   /** Tensor handles not yet disposed; kept by `Tensor`. */
   liveTensors = 0;
 
