@@ -1,9 +1,19 @@
 import { DeviceError, KernelError, type WgradError } from "../errors.js";
 import type { OwnKernel } from "../kernels/ladder.js";
-import { BufferUsage, MapMode, ShaderStage } from "./constants.js";
-import type { Kernel, ParamValue, Specialisation } from "./kernel.js";
-import { assemble, pipelineKey, storageAccess } from "./kernel.js";
+import {
+  type Command,
+  type Cost,
+  type Dispatch,
+  type Encodable,
+  encode,
+  type PassTimer,
+} from "./commands.js";
+import { BufferUsage, MapMode } from "./constants.js";
+import { type Kernel, type ParamValue, type Specialisation, writeParams } from "./kernel.js";
+import { type CompileProgress, type Pipeline, Pipelines } from "./pipelines.js";
+import { place } from "./place.js";
 import { BufferPool, type MemoryReport, type PooledBuffer } from "./pool.js";
+import { currentRecorder } from "./recording.js";
 
 /** How a device is asked for. */
 export interface DeviceOptions {
@@ -25,13 +35,12 @@ export interface DeviceCounters {
   readbacks: number;
 }
 
-interface Pipeline {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-  readonly layoutId: string;
-}
-
-const KNOWN_FEATURES: readonly GPUFeatureName[] = ["shader-f16", "subgroups", "timestamp-query"];
+const KNOWN_FEATURES = [
+  "shader-f16",
+  "subgroups",
+  "timestamp-query",
+  "chromium-experimental-subgroup-matrix" as GPUFeatureName,
+] as const;
 const WANTED_LIMITS = [
   "maxStorageBuffersPerShaderStage",
   "maxStorageBufferBindingSize",
@@ -43,7 +52,7 @@ const WANTED_LIMITS = [
 ] as const;
 
 /** Bytes between the parameter blocks of two dispatches: the largest alignment that WebGPU allows an adapter to ask for. */
-const PARAM_STRIDE = 256;
+export const PARAM_STRIDE = 256;
 const PARAM_SLOTS = 4096;
 const BIND_GROUP_LIMIT = 8192;
 
@@ -75,20 +84,24 @@ export class Device {
   readonly ownKernels = new Map<string, OwnKernel>();
   /** Tensor handles not yet disposed; kept by `Tensor`. */
   liveTensors = 0;
+  /** Times each dispatch while it is set; a profiler sets it. */
+  timer: PassTimer | null = null;
 
   readonly #wait: <T>(promise: Promise<T>) => Promise<T>;
-  readonly #pipelines = new Map<string, Pipeline>();
-  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #pipelines: Pipelines;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #params: GPUBuffer;
   readonly #paramBytes = new ArrayBuffer(PARAM_STRIDE * PARAM_SLOTS);
   readonly #paramWords = new Uint32Array(this.#paramBytes);
   readonly #paramFloats = new Float32Array(this.#paramBytes);
   readonly #staging = new Map<number, GPUBuffer[]>();
+  #commands: Command[] = [];
   #slot = 0;
-  #encoder: GPUCommandEncoder | null = null;
-  #pass: GPUComputePassEncoder | null = null;
   #submission = 1;
+  /** Submissions before this one are waited for by somebody. */
+  #paced = 1;
+  #preparing = false;
+  #trace: Dispatch[] | null = null;
   #unfinished: Promise<undefined>[] = [];
   #failure: WgradError | null = null;
   #closed = false;
@@ -102,6 +115,9 @@ export class Device {
     const fixed = sizes.subgroupMinSize !== undefined && sizes.subgroupMinSize === sizes.subgroupMaxSize;
     this.subgroupSize = this.features.has("subgroups") && fixed ? sizes.subgroupMinSize! : 0;
     this.#wait = wait;
+    this.#pipelines = new Pipelines(gpu, this.features, (error) => {
+      if (!this.#closed) this.#failure = error;
+    });
     this.pool = new BufferPool(gpu);
     this.pool.onDestroy = () => this.#bindGroups.clear();
     this.#params = gpu.createBuffer({
@@ -176,7 +192,7 @@ export class Device {
 
   /** True if commands are recorded that no submission holds yet. */
   get pending(): boolean {
-    return this.#encoder !== null;
+    return this.#commands.length > 0;
   }
 
   /** Throws what went wrong on the device since the last call, if anything. */
@@ -194,6 +210,7 @@ export class Device {
    * @param buffers bindings 1, 2, … in order
    * @param params the values of the `Params` struct in order; at most 64
    * @param grid workgroups in x, y, z; nothing is recorded if one is 0
+   * @param cost for profiles; by default no operation, and the bytes that the holders of the buffers asked for
    */
   run(
     kernel: Kernel,
@@ -202,21 +219,33 @@ export class Device {
       params?: readonly ParamValue[];
       grid: readonly [number, number, number];
       specialisation?: Specialisation;
+      cost?: Cost;
     },
   ): void {
     if (call.grid[0] === 0 || call.grid[1] === 0 || call.grid[2] === 0) return;
     if (this.#closed) this.check();
-    if (this.#slot >= PARAM_SLOTS) this.submit();
-    const pipeline = this.#pipeline(kernel, call.specialisation);
-    const offset = this.#writeParams(call.params ?? []);
-    const group = this.#bindGroup(pipeline, call.buffers);
-    this.#encoder ??= this.gpu.createCommandEncoder();
-    this.#pass ??= this.#encoder.beginComputePass();
-    this.#pass.setPipeline(pipeline.pipeline);
-    this.#pass.setBindGroup(0, group, [offset]);
-    this.#pass.dispatchWorkgroups(call.grid[0], call.grid[1], call.grid[2]);
+    if (this.#slot >= PARAM_SLOTS) this.#flush();
+    const params = call.params ?? [];
+    if (params.length > PARAM_STRIDE / 4) {
+      throw new KernelError(`a dispatch takes at most ${PARAM_STRIDE / 4} parameters, got ${params.length}.`);
+    }
+    const dispatch: Dispatch = {
+      kind: "dispatch",
+      kernel,
+      specialisation: call.specialisation,
+      pipeline: this.#pipelines.get(kernel, call.specialisation),
+      buffers: call.buffers,
+      params,
+      grid: call.grid,
+      place: place(),
+      cost: call.cost ?? { flop: 0, bytes: call.buffers.reduce((sum, buffer) => sum + buffer.requested, 0) },
+      slot: this.#slot++,
+    };
+    writeParams(params, this.#paramWords, this.#paramFloats, (dispatch.slot * PARAM_STRIDE) / 4);
     for (const buffer of call.buffers) buffer.lastUse = this.#submission;
     this.counters.dispatches++;
+    this.#enqueue(dispatch);
+    this.#trace?.push(dispatch);
   }
 
   /**
@@ -225,30 +254,90 @@ export class Device {
    */
   clear(buffer: PooledBuffer, bytes: number): void {
     if (this.#closed) this.check();
-    this.#encoder ??= this.gpu.createCommandEncoder();
-    this.#pass?.end();
-    this.#pass = null;
-    this.#encoder.clearBuffer(buffer.buffer, 0, bytes);
     buffer.lastUse = this.#submission;
+    this.#enqueue({ kind: "clear", buffer, bytes });
   }
 
-  /** Sends everything recorded so far to the GPU. Does not wait for it. */
+  /** Sends everything recorded so far to the GPU. Does not wait for it. Inside `prepare` it is sent when that ends. */
   submit(): void {
-    if (!this.#encoder) return;
-    this.#pass?.end();
-    this.#pass = null;
-    if (this.#slot > 0)
-      this.gpu.queue.writeBuffer(this.#params, 0, this.#paramBytes, 0, this.#slot * PARAM_STRIDE);
-    this.gpu.queue.submit([this.#encoder.finish()]);
-    this.#encoder = null;
-    this.#slot = 0;
-    this.#submission++;
-    this.counters.submissions++;
+    if (!this.#preparing) this.#flush();
+  }
+
+  /**
+   * Runs `body`, which enqueues work (a training step), while its programs are compiled in parallel in the background, and
+   * submits the work when they are ready: for a first step, which else compiles them one after the other.
+   * @param onProgress called after each program
+   */
+  async prepare<T>(body: () => T, onProgress?: (progress: CompileProgress) => void): Promise<T> {
+    this.submit();
+    this.#preparing = true;
+    this.#pipelines.compileAhead();
+    let result: T;
+    try {
+      result = body();
+    } finally {
+      try {
+        await this.#wait(this.#pipelines.compiled(onProgress));
+      } finally {
+        this.#preparing = false;
+      }
+    }
+    this.submit();
+    return result;
+  }
+
+  /** The dispatches that `body` makes, which are carried out all the same. */
+  trace(body: () => void): readonly Dispatch[] {
+    const before = this.#trace;
+    const mine: Dispatch[] = [];
+    this.#trace = mine;
+    try {
+      body();
+    } finally {
+      this.#trace = before;
+      before?.push(...mine);
+    }
+    return mine;
+  }
+
+  /**
+   * Encodes and submits a list made beforehand, after everything recorded so far: a captured step.
+   * @param copies from the first buffer of a pair to the second, before the list
+   */
+  replay(
+    list: readonly Encodable[],
+    copies: readonly { from: PooledBuffer; to: PooledBuffer; bytes: number }[],
+    dispatches: number,
+  ): void {
+    if (this.#closed) this.check();
+    const encoder = this.#encode();
+    for (const { from, to, bytes } of copies) {
+      encoder.copyBufferToBuffer(from.buffer, 0, to.buffer, 0, bytes);
+      from.lastUse = this.#submission;
+    }
+    encode(encoder, list, this.timer);
+    this.counters.dispatches += dispatches;
+    this.#finish(encoder);
+  }
+
+  /** A bind group over a parameter buffer and storage buffers for `pipeline`; the caller keeps it. */
+  makeBindGroup(pipeline: Pipeline, params: GPUBuffer, buffers: readonly PooledBuffer[]): GPUBindGroup {
+    this.counters.bindGroupsCreated++;
+    return this.gpu.createBindGroup({
+      layout: pipeline.layout,
+      entries: [
+        { binding: 0, resource: { buffer: params, size: PARAM_STRIDE } },
+        ...buffers.map((b, i) => ({ binding: i + 1, resource: { buffer: b.buffer } })),
+      ],
+    });
   }
 
   /** Copies host bytes into a buffer from the pool. */
   upload(data: ArrayBufferView, bytes = data.byteLength): PooledBuffer {
-    const buffer = this.pool.acquire(Math.max(bytes, 4), this.#encoder ? this.#submission : undefined);
+    currentRecorder()?.refuse(
+      "it brings data from the host (Tensor.from). Make such tensors before, and pass them to the step as arguments",
+    );
+    const buffer = this.pool.acquire(Math.max(bytes, 4), this.pending ? this.#submission : undefined);
     const whole = data.byteLength & ~3;
     const source = data.buffer instanceof ArrayBuffer ? data.buffer : null;
     if (source && whole === data.byteLength) {
@@ -269,9 +358,7 @@ export class Device {
   async read(buffer: PooledBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     this.check();
     if (bytes === 0) return new ArrayBuffer(0);
-    this.#encoder ??= this.gpu.createCommandEncoder();
-    this.#pass?.end();
-    this.#pass = null;
+    const encoder = this.#encode();
     const size = 2 ** Math.ceil(Math.log2(Math.max(bytes, 256)));
     const free = this.#staging.get(size);
     const staging =
@@ -281,8 +368,8 @@ export class Device {
         size,
         usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST,
       });
-    this.#encoder.copyBufferToBuffer(buffer.buffer, offset, staging, 0, bytes);
-    this.submit();
+    encoder.copyBufferToBuffer(buffer.buffer, offset, staging, 0, bytes);
+    this.#finish(encoder);
     this.counters.readbacks++;
     try {
       await this.#wait(staging.mapAsync(MapMode.READ, 0, bytes));
@@ -314,8 +401,9 @@ export class Device {
    * back does not run ahead of the GPU without bound.
    */
   async pace(inFlight = 2): Promise<void> {
-    if (this.#encoder) {
-      this.submit();
+    this.submit();
+    if (this.#submission > this.#paced) {
+      this.#paced = this.#submission;
       this.#unfinished.push(this.#wait(this.gpu.queue.onSubmittedWorkDone()));
     }
     while (this.#unfinished.length > inFlight) await this.#unfinished.shift();
@@ -335,16 +423,22 @@ export class Device {
 
   /** The counters now, with buffers counted by the pool. */
   snapshot(): DeviceCounters {
-    return { ...this.counters, buffersCreated: this.pool.report(0).created };
+    const { dispatches, submissions, bindGroupsCreated, readbacks } = this.counters;
+    return {
+      dispatches,
+      submissions,
+      bindGroupsCreated,
+      readbacks,
+      buffersCreated: this.pool.report(0).created,
+      pipelinesCreated: this.#pipelines.created,
+    };
   }
 
   /** Frees everything and lets the process end. Tensors of a closed device cannot be used. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#pass?.end();
-    this.#pass = null;
-    this.#encoder = null;
+    this.#commands = [];
     this.gpu.destroy();
   }
 
@@ -352,76 +446,47 @@ export class Device {
     this.close();
   }
 
-  #writeParams(params: readonly ParamValue[]): number {
-    if (params.length > PARAM_STRIDE / 4) {
-      throw new KernelError(`a dispatch takes at most ${PARAM_STRIDE / 4} parameters, got ${params.length}.`);
-    }
-    const base = (this.#slot * PARAM_STRIDE) / 4;
-    for (let i = 0; i < params.length; i++) {
-      const value = params[i]!;
-      if (typeof value === "number") this.#paramWords[base + i] = value;
-      else this.#paramFloats[base + i] = value.f32;
-    }
-    return this.#slot++ * PARAM_STRIDE;
+  #enqueue(command: Command): void {
+    this.#commands.push(command);
+    currentRecorder()?.command(command);
   }
 
-  #pipeline(kernel: Kernel, specialisation: Specialisation | undefined): Pipeline {
-    const key = pipelineKey(kernel, specialisation);
-    const found = this.#pipelines.get(key);
-    if (found) return found;
-    for (const feature of kernel.requires ?? []) {
-      if (!this.features.has(feature)) {
-        throw new KernelError(
-          `kernel ${kernel.name} needs the feature ${feature}, which this device does not have.`,
-        );
+  #flush(): void {
+    if (this.#commands.length > 0) this.#finish(this.#encode());
+  }
+
+  /** An encoder with everything recorded so far. */
+  #encode(): GPUCommandEncoder {
+    if (this.#slot > 0)
+      this.gpu.queue.writeBuffer(this.#params, 0, this.#paramBytes, 0, this.#slot * PARAM_STRIDE);
+    const encoder = this.gpu.createCommandEncoder();
+    encode(encoder, this.#encodable(), this.timer);
+    this.#commands = [];
+    this.#slot = 0;
+    return encoder;
+  }
+
+  *#encodable(): Generator<Encodable> {
+    for (const command of this.#commands) {
+      if (command.kind === "clear") {
+        yield { kind: "clear", buffer: command.buffer.buffer, bytes: command.bytes };
+        continue;
       }
+      yield {
+        kind: "dispatch",
+        pipeline: command.pipeline.gpu(),
+        group: this.#bindGroup(command.pipeline, command.buffers),
+        offset: command.slot * PARAM_STRIDE,
+        grid: command.grid,
+        source: command,
+      };
     }
-    const { code, offset } = assemble(kernel, specialisation);
-    const access = storageAccess(code);
-    const layoutId = access.map((a) => (a === "read" ? "r" : "w")).join("");
-    let layout = this.#layouts.get(layoutId);
-    if (!layout) {
-      layout = this.gpu.createBindGroupLayout({
-        entries: [
-          {
-            binding: 0,
-            visibility: ShaderStage.COMPUTE,
-            buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: 0 },
-          },
-          ...access.map((a, i) => ({
-            binding: i + 1,
-            visibility: ShaderStage.COMPUTE,
-            buffer: { type: (a === "read" ? "read-only-storage" : "storage") as GPUBufferBindingType },
-          })),
-        ],
-      });
-      this.#layouts.set(layoutId, layout);
-    }
-    this.gpu.pushErrorScope("validation");
-    const module = this.gpu.createShaderModule({ label: kernel.name, code });
-    const pipeline = this.gpu.createComputePipeline({
-      label: kernel.name,
-      layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: "main" },
-    });
-    void this.gpu.popErrorScope().then(async (error) => {
-      if (!error || this.#closed) return;
-      const messages = (await module.getCompilationInfo()).messages.filter((m) => m.type === "error");
-      const where = messages
-        .map((m) => {
-          const line = m.lineNum - offset;
-          const place = line > 0 ? `line ${line}:${m.linePos}` : `line ${m.lineNum} of the generated head`;
-          return `  ${place}: ${m.message}\n    ${code.split("\n")[m.lineNum - 1]?.trim() ?? ""}`;
-        })
-        .join("\n");
-      this.#failure = new KernelError(
-        `kernel ${kernel.name} does not compile (specialised as ${key}):\n${where || error.message}`,
-      );
-    });
-    const made = { pipeline, layout, layoutId };
-    this.#pipelines.set(key, made);
-    this.counters.pipelinesCreated++;
-    return made;
+  }
+
+  #finish(encoder: GPUCommandEncoder): void {
+    this.gpu.queue.submit([encoder.finish()]);
+    this.#submission++;
+    this.counters.submissions++;
   }
 
   #bindGroup(pipeline: Pipeline, buffers: readonly PooledBuffer[]): GPUBindGroup {
@@ -430,15 +495,8 @@ export class Device {
     const found = this.#bindGroups.get(key);
     if (found) return found;
     if (this.#bindGroups.size >= BIND_GROUP_LIMIT) this.#bindGroups.clear();
-    const group = this.gpu.createBindGroup({
-      layout: pipeline.layout,
-      entries: [
-        { binding: 0, resource: { buffer: this.#params, size: PARAM_STRIDE } },
-        ...buffers.map((b, i) => ({ binding: i + 1, resource: { buffer: b.buffer } })),
-      ],
-    });
+    const group = this.makeBindGroup(pipeline, this.#params, buffers);
     this.#bindGroups.set(key, group);
-    this.counters.bindGroupsCreated++;
     return group;
   }
 }

@@ -16,9 +16,18 @@ export interface Kernel {
   readonly source: string;
   /** Snippets put before the source, such as the shared random generator. */
   readonly snippets?: readonly string[];
-  /** Features the program needs; each must be a feature of the device. `subgroups` and `shader-f16` are enabled in the text. */
-  readonly requires?: readonly ("subgroups" | "shader-f16")[];
+  /** Features the program needs; each must be a feature of the device. All are enabled in the text. */
+  readonly requires?: readonly KernelFeature[];
 }
+
+/** A feature that a program may need; each is enabled in the WGSL text by the directive of `DIRECTIVES`. */
+export type KernelFeature = "subgroups" | "shader-f16" | "chromium-experimental-subgroup-matrix";
+
+const DIRECTIVES: Readonly<Record<KernelFeature, string>> = {
+  "shader-f16": "f16",
+  subgroups: "subgroups",
+  "chromium-experimental-subgroup-matrix": "chromium_experimental_subgroup_matrix",
+};
 
 /** What a kernel is specialised with. A pipeline is compiled once for each combination. */
 export interface Specialisation {
@@ -30,11 +39,37 @@ export interface Specialisation {
   readonly text?: string;
 }
 
-/** A value of a `Params` struct: plain numbers are u32 (negative ones i32 by two's complement), `f32(x)` is a float. */
-export type ParamValue = number | { readonly f32: number };
+/** A value of a `Params` struct that stays: plain numbers are u32 (negative ones i32 by two's complement), `f32(x)` is a float. */
+export type FixedParam = number | { readonly f32: number };
+
+/** A value of a `Params` struct; `live(…)` ones are read again whenever a captured step is replayed. */
+export type ParamValue = FixedParam | { readonly live: () => FixedParam };
+
+/**
+ * A parameter that changes from step to step, such as the learning rate: `read` is called when the dispatch is recorded, and
+ * again at every replay of a captured step, in the order of the dispatches and `effect`s.
+ */
+export function live(read: () => FixedParam): ParamValue {
+  return { live: read };
+}
+
+/** Writes the parameters of one dispatch into both views of its block, from word `base` on. */
+export function writeParams(
+  params: readonly ParamValue[],
+  words: Uint32Array,
+  floats: Float32Array,
+  base: number,
+): void {
+  for (let i = 0; i < params.length; i++) {
+    const param = params[i]!;
+    const value = typeof param === "object" && "live" in param ? param.live() : param;
+    if (typeof value === "number") words[base + i] = value;
+    else floats[base + i] = value.f32;
+  }
+}
 
 /** Marks a parameter as f32. */
-export function f32(value: number): ParamValue {
+export function f32(value: number): FixedParam {
   return { f32: value };
 }
 
@@ -55,9 +90,9 @@ export function assemble(
 ): { code: string; offset: number } {
   const types = specialisation?.types ?? {};
   const lines: string[] = [];
-  const f16 = kernel.requires?.includes("shader-f16") || Object.values(types).includes("f16");
-  if (f16) lines.push("enable f16;");
-  if (kernel.requires?.includes("subgroups")) lines.push("enable subgroups;");
+  const halves: KernelFeature[] = Object.values(types).includes("f16") ? ["shader-f16"] : [];
+  const needed = new Set([...halves, ...(kernel.requires ?? [])]);
+  for (const feature of needed) lines.push(`enable ${DIRECTIVES[feature]};`);
   for (const [name, dtype] of Object.entries(types)) lines.push(`alias ${name} = ${storageType(dtype)};`);
   for (const [name, value] of Object.entries(specialisation?.constants ?? {})) {
     lines.push(

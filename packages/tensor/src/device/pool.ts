@@ -1,5 +1,6 @@
 import { LimitError } from "../errors.js";
 import { BufferUsage } from "./constants.js";
+import { currentRecorder } from "./recording.js";
 
 /** A GPU buffer owned by the pool. */
 export interface PooledBuffer {
@@ -7,6 +8,8 @@ export interface PooledBuffer {
   readonly buffer: GPUBuffer;
   /** Bytes of the buffer: the size class, not what was asked for. */
   readonly size: number;
+  /** Bytes that its present holder asked for. */
+  requested: number;
   /** Number of the submission that last refers to it; the queue has passed it once that submission is made. */
   lastUse: number;
 }
@@ -44,6 +47,7 @@ export function sizeClass(bytes: number): number {
 export class BufferPool {
   readonly #device: GPUDevice;
   readonly #free = new Map<number, PooledBuffer[]>();
+  readonly #pins = new Map<PooledBuffer, { count: number; released: boolean }>();
   #nextId = 1;
   #buffers = 0;
   #bytes = 0;
@@ -76,14 +80,22 @@ export class BufferPool {
       );
     }
     const found = this.#take(size, unusedSince) ?? this.#create(Math.min(size, limit - (limit % 16)));
+    found.requested = bytes;
     this.#liveBuffers++;
     this.#liveBytes += found.size;
     this.#peakLiveBytes = Math.max(this.#peakLiveBytes, this.#liveBytes);
+    currentRecorder()?.acquired(found);
     return found;
   }
 
-  /** Gives a buffer back. */
+  /** Gives a buffer back. One that a captured step still uses (`pin`) is free only when that lets go of it. */
   release(buffer: PooledBuffer): void {
+    currentRecorder()?.released(buffer);
+    const pins = this.#pins.get(buffer);
+    if (pins) {
+      pins.released = true;
+      return;
+    }
     const list = this.#free.get(buffer.size) ?? [];
     this.#free.set(buffer.size, list);
     // In order of age: a loop that asks for the same sizes gets the same buffers every time, and so finds its bind groups made.
@@ -92,6 +104,21 @@ export class BufferPool {
     list.splice(at, 0, buffer);
     this.#liveBuffers--;
     this.#liveBytes -= buffer.size;
+  }
+
+  /** Keeps a buffer from being given to another holder, also after its own has released it. */
+  pin(buffer: PooledBuffer): void {
+    const pins = this.#pins.get(buffer) ?? { count: 0, released: false };
+    pins.count++;
+    this.#pins.set(buffer, pins);
+  }
+
+  /** Undoes one `pin`. */
+  unpin(buffer: PooledBuffer): void {
+    const pins = this.#pins.get(buffer);
+    if (!pins || --pins.count > 0) return;
+    this.#pins.delete(buffer);
+    if (pins.released) this.release(buffer);
   }
 
   /** Destroys all free buffers. No command that is recorded but not submitted may refer to one: see `Device.emptyCache`. */
@@ -143,6 +170,6 @@ export class BufferPool {
     this.#buffers++;
     this.#bytes += size;
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
-    return { id: this.#nextId++, buffer, size, lastUse: -1 };
+    return { id: this.#nextId++, buffer, size, requested: size, lastUse: -1 };
   }
 }

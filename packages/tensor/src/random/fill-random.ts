@@ -74,7 +74,7 @@ export function fillRandom(op: string, y: Tensor, distribution: Distribution, ge
   }
   y.device.run(kernel, {
     buffers: [y.storage.buffer],
-    params: [...range, y.numel, y.offset, ...integers, ...floats.map(f32)],
+    params: [...range.params, y.numel, y.offset, ...integers, ...floats.map(f32)],
     grid: gridFor(blocks, 64),
     specialisation: {
       types: { Y: y.dtype },

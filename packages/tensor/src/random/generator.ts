@@ -1,4 +1,6 @@
 import type { Device } from "../device/device.js";
+import { live, type ParamValue } from "../device/kernel.js";
+import { effect } from "../device/recording.js";
 import { ValueError } from "../errors.js";
 import { philox4x32, type Words4 } from "./philox.js";
 
@@ -10,10 +12,21 @@ export interface GeneratorState {
 }
 
 /**
- * A reserved range of random blocks, as kernels take it: seed low and high word, offset low and high word. In a `Params`
- * struct: `seed: vec2<u32>, offset: vec2<u32>`; in the kernel: `random4(params.seed, params.offset, i)`.
+ * A reserved range of random blocks. When a captured step is replayed the same object stands for the range reserved for that
+ * replay, so forward and backward see the same numbers, new ones each time.
  */
-export type RandomRange = readonly [number, number, number, number];
+export interface RandomRange {
+  /** Seed low and high word, offset low and high word, as they are now. */
+  readonly words: readonly [number, number, number, number];
+  /**
+   * The words as kernels take them, read anew at each replay. In a `Params` struct: `seed: vec2<u32>, offset: vec2<u32>`; in
+   * the kernel: `random4(params.seed, params.offset, i)`.
+   */
+  readonly params: readonly ParamValue[];
+}
+
+/** Stands in where no random numbers are used. */
+export const NO_RANGE: RandomRange = { words: [0, 0, 0, 0], params: [0, 0, 0, 0] };
 
 /** PyTorch's seed of a generator that nobody seeded. */
 const DEFAULT_SEED = 67280421310721;
@@ -84,6 +97,22 @@ export class Generator {
   next(blocks: number): RandomRange {
     if (!Number.isSafeInteger(blocks) || blocks < 0)
       throw new ValueError(`Generator.next: ${blocks} is not a number of blocks.`);
+    const given = repeated();
+    if (given) return logged(given);
+    let words: RandomRange["words"] = [0, 0, 0, 0];
+    effect(() => {
+      words = this.#reserve(blocks);
+    });
+    const range: RandomRange = {
+      get words() {
+        return words;
+      },
+      params: [0, 1, 2, 3].map((i) => live(() => words[i]!)),
+    };
+    return logged(range);
+  }
+
+  #reserve(blocks: number): RandomRange["words"] {
     const start = this.#offset;
     this.#offset += blocks;
     if (this.#offset > Number.MAX_SAFE_INTEGER) {
@@ -100,12 +129,54 @@ export class Generator {
   }
 }
 
+/** Random ranges in the order in which they were reserved; of two that are nested the inner one comes first. */
+interface RangeLog {
+  readonly ranges: RandomRange[];
+  /** Which range to hand out next; null where ranges are noted. */
+  next: number | null;
+  readonly outer: RangeLog | null;
+}
+
+let log: RangeLog | null = null;
+
+/** The range to hand out again, if some are to be. */
+function repeated(): RandomRange | undefined {
+  for (let at = log; at; at = at.outer) if (at.next !== null) return at.ranges[at.next++];
+  return undefined;
+}
+
+/** Notes a range in all logs that take notes. */
+function logged(range: RandomRange): RandomRange {
+  for (let at = log; at && at.next === null; at = at.outer) at.ranges.push(range);
+  return range;
+}
+
+function withLog<T>(ranges: RandomRange[], next: number | null, body: () => T): T {
+  const outer = log;
+  log = { ranges, next, outer };
+  try {
+    return body();
+  } finally {
+    log = outer;
+  }
+}
+
+/** Runs `body` and adds the random ranges that it reserves, of all generators, to `ranges` in the order of its calls. */
+export function rememberRanges<T>(ranges: RandomRange[], body: () => T): T {
+  return withLog(ranges, null, body);
+}
+
+/** Runs `body` again with the ranges that it got the first time: the same random numbers, and no generator moves on. */
+export function repeatRanges<T>(ranges: readonly RandomRange[], body: () => T): T {
+  return withLog([...ranges], 0, body);
+}
+
 /** Block `index` of a range on the host; the same words as `random4` in `philox.wgsl`. */
-export function randomBlock(range: RandomRange, index: number): Words4 {
-  const at = range[2] + index;
+export function randomBlock({ words }: RandomRange, index: number): Words4 {
+  const at = words[2] + index;
   return philox4x32(
-    [at % 0x100000000, (range[3] + Math.floor(at / 0x100000000)) >>> 0, 0, 0],
-    [range[0], range[1]],
+    [at % 0x100000000, (words[3] + Math.floor(at / 0x100000000)) >>> 0, 0, 0],
+    [words[0], words[1]],
   );
 }
 

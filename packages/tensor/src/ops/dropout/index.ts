@@ -21,7 +21,7 @@ function apply(x: Tensor, { p, range }: DropoutAttributes): Tensor {
   const groups = Math.ceil(x.numel / 4);
   x.device.run(kernel, {
     buffers: [packed.storage.buffer, y.storage.buffer],
-    params: [...range, groups, packed.offset / 4, f32(p), f32(p === 1 ? 0 : 1 / (1 - p))],
+    params: [...range.params, groups, packed.offset / 4, f32(p), f32(p === 1 ? 0 : 1 / (1 - p))],
     grid: gridFor(groups, 64),
     specialisation: { types: { T: x.dtype } },
   });

@@ -1,0 +1,45 @@
+import type { Command } from "./commands.js";
+import type { PooledBuffer } from "./pool.js";
+
+/** Who listens while a step is recorded: see `capture`. */
+export interface Recorder {
+  /** A command was enqueued. */
+  command(command: Command): void;
+  /** A buffer was given out, and from now on is another one than before under the same name. */
+  acquired(buffer: PooledBuffer): void;
+  /** A buffer's holder let go of it. */
+  released(buffer: PooledBuffer): void;
+  /** `run` was called and is to be called again at each replay, in its place among the live parameters. */
+  effect(run: () => void): void;
+  /** The recording may be replayed only while `holds()` is true. `key` tells guards of the same thing from others. */
+  guard(key: object, holds: () => boolean): void;
+  /** The step did what cannot be repeated: say what, and what to do instead. */
+  refuse(what: string): void;
+}
+
+let recorder: Recorder | null = null;
+
+/** Who records now; null for nobody. Recording is synchronous, as are `scope` and `noGrad`. */
+export function currentRecorder(): Recorder | null {
+  return recorder;
+}
+
+/** Runs `body` while `listener` hears what it enqueues. */
+export function recordTo<T>(listener: Recorder | null, body: () => T): T {
+  const before = recorder;
+  recorder = listener;
+  try {
+    return body();
+  } finally {
+    recorder = before;
+  }
+}
+
+/**
+ * Runs `change`, which changes a state on the host that later dispatches read through `live` parameters: a counter of steps,
+ * the place in a stream of random numbers. In a captured step it runs again at each replay.
+ */
+export function effect(change: () => void): void {
+  change();
+  recorder?.effect(change);
+}
