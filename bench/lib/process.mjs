@@ -7,12 +7,14 @@ import { dawnNoise } from "../../scripts/lib/shell.mjs";
 /**
  * Starts a process that answers requests (see `serve`).
  * @param {URL | string} file module to run
+ * @param {string[]} [args] its arguments
+ * @param {Record<string, string>} [env] added to this process' environment
  * @returns {{ ask: (method: string, ...args: unknown[]) => Promise<any>, end: () => void }} a request that fails, or a
  * process that ends before it has answered, rejects
  */
-export function start(file, args = []) {
+export function start(file, args = [], env = {}) {
   const child = fork(file, args, {
-    env: { ...process.env, XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR ?? tmpdir() },
+    env: { XDG_RUNTIME_DIR: tmpdir(), ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   // stdout of the parent is for its table; libraries greet on theirs.

@@ -1,7 +1,7 @@
-// What every benchmark prints and writes: a table, and JSON with adapter, driver, date, versions and commit.
+// What every benchmark prints and writes: a table, what was asked, and JSON with adapter, driver, date, versions and commit.
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { root, run } from "../../scripts/lib/shell.mjs";
 
 /** `1.23`, `45.6`, `789`: three digits that mean something. */
@@ -38,33 +38,61 @@ export function versionOf(folder) {
   return JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).version;
 }
 
-/**
- * Writes bench/results/<name>-<adapter>-<date>.json: to a name beside it first, then renamed.
- * @param {string} name of the benchmark
- * @param {{ vendor: string, architecture: string, device: string, description: string }} adapter
- * @param {object} result what was measured
- * @returns {string} the file, from the root of the repository
- */
-export function writeResult(name, adapter, result) {
-  const now = new Date();
-  const [device, driver] = adapter.description.split(/:\s*/, 2);
-  const slug =
-    device
-      .toLowerCase()
-      .replace(/[^a-z0-9]+/g, "-")
-      .replace(/^-|-$/g, "") || "adapter";
-  const file = join(root, "bench/results", `${name}-${slug}-${now.toISOString().slice(0, 10)}.json`);
-  const content = {
+/** What is asked of a figure, and whether it holds: `atMost` or `atLeast`. */
+export const isMet = ({ found, atMost, atLeast }) =>
+  found !== null && (atMost === undefined || found <= atMost) && (atLeast === undefined || found >= atLeast);
+
+/** Lines of the table of what is asked and found. */
+export function checkTable(checks) {
+  const cells = checks.map((check) => [
+    check.what,
+    short(check.found),
+    check.atLeast === undefined ? `<= ${short(check.atMost)}` : `>= ${short(check.atLeast)}`,
+    isMet(check) ? "yes" : "NO",
+  ]);
+  return table(["asked", "found", "target", "met"], cells);
+}
+
+/** `llvmpipe` of "llvmpipe: Mesa 25": the adapter's part of a result file's name. */
+export function adapterSlug({ description, device }) {
+  const slug = (description || device)
+    .split(/[:(,]| driver /, 1)[0]
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "");
+  return slug || "adapter";
+}
+
+/** What every result file begins with, and then what was measured. */
+function contentOf(name, adapter, result) {
+  const checks = result.checks?.map((check) => ({ ...check, met: isMet(check) }));
+  return {
     bench: name,
     adapter,
-    driver: driver ?? "",
-    date: now.toISOString(),
+    driver: adapter.description.split(/:\s*/, 2)[1] ?? "",
+    date: new Date().toISOString(),
     commit: commit(),
     host: { cpu: cpus()[0]?.model ?? "", cores: cpus().length, loadAverage: loadavg()[0] },
     ...result,
+    ...(checks ? { checks } : {}),
   };
+}
+
+/**
+ * Writes a result where --json says, to a name beside it first, then renamed, and tells so.
+ * @param {string | undefined} where a file; `auto`: bench/results/<name>-<adapter>-<date>.json; undefined: nowhere
+ * @param {string} name of the benchmark
+ * @param {{ vendor: string, architecture: string, device: string, description: string }} adapter
+ * @param {object} result what was measured; `checks` among it get their `met`
+ */
+export function saveResult(where, name, adapter, result) {
+  if (!where) return;
+  const date = new Date().toISOString().slice(0, 10);
+  const automatic = join(root, "bench/results", `${name}-${adapterSlug(adapter)}-${date}.json`);
+  const file = where === "auto" ? automatic : resolve(where);
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(`${file}.part`, `${JSON.stringify(content, null, 2)}\n`, { flush: true });
+  const text = `${JSON.stringify(contentOf(name, adapter, result), null, 2)}\n`;
+  writeFileSync(`${file}.part`, text, { flush: true });
   renameSync(`${file}.part`, file);
-  return file.slice(root.length + 1);
+  console.log(`\nwritten: ${relative(process.cwd(), file)}`);
 }

@@ -2,9 +2,14 @@
 import { join } from "node:path";
 import { count, integers, normal, readNumbers, writeNumbers } from "./numbers.mjs";
 
-/** DistilBERT classifiers: `mini` is the one that is measured, `tiny` shows in seconds whether the scripts work. */
-const models = {
+/**
+ * DistilBERT classifiers. `mini` is the one that is measured, `base` is DistilBERT-base, `narrow` has mini's graph in the memory
+ * that Dawn's null backend offers, `tiny` shows in seconds whether the scripts work.
+ */
+export const models = {
   mini: { layers: 6, dim: 384, heads: 12, vocabulary: 30522, batch: 16, tokens: 64 },
+  base: { layers: 6, dim: 768, heads: 12, vocabulary: 30522, batch: 16, tokens: 64 },
+  narrow: { layers: 6, dim: 48, heads: 12, vocabulary: 30522, batch: 16, tokens: 64 },
   tiny: { layers: 2, dim: 48, heads: 4, vocabulary: 500, batch: 4, tokens: 16 },
 };
 
@@ -39,6 +44,23 @@ function parameterShapes({ layers, dim, vocabulary }) {
 }
 
 const isNorm = (name) => /layer_?norm\.weight$/i.test(name);
+
+/**
+ * Floating-point operations of one training step, a multiplication and an addition being two, counted from the shapes. With
+ * T = batch x tokens, d = dim: forward has in each layer four products [T, d] x [d, d] (q, k, v, out: 8 T d^2), two with the inner
+ * width 4 d (16 T d^2), and per example q k^T and p v (4 batch tokens^2 d); then the head, [batch, d] x [d, d] and [batch, d] x
+ * [d, 2]. Backward is twice that: one product for the gradient of either factor. What a kernel computes again (attention's
+ * weights in backward) is not counted, nor is anything that is no product.
+ */
+export function stepFlop({ layers, dim, batch, tokens }) {
+  const rows = batch * tokens;
+  const layer = 24 * rows * dim ** 2 + 4 * batch * tokens ** 2 * dim;
+  const head = 2 * batch * dim ** 2 + 4 * batch * dim;
+  return 3 * (layers * layer + head);
+}
+
+/** The same as a line of text, for tables. */
+export const FLOP_FORMULA = "3 (layers (24 T d^2 + 4 B L^2 d) + 2 B d^2 + 4 B d), T = B L";
 
 /** Writes weights and batch of a model to a folder, from a seed. */
 export function writeStepData(folder, size, seed = 1) {

@@ -1,10 +1,10 @@
 // Single operations of wgrad beside jax-js and TensorFlow.js on the same adapter, in interleaved rounds, results compared.
 //
-//   node bench/peers/ops.mjs [--only regex] [--rounds 5] [--sample 200] [--libraries wgrad,jax-js,tfjs] [--tiny] [--dry]
+//   node bench/peers/ops.mjs [--only regex] [--rounds 5] [--sample 200] [--libraries wgrad,jax-js,tfjs] [--tiny] [--json file|auto]
 //
 // Each library has a process of its own; only one works at a time. CPU ms is the processor time of all its threads for one
 // call, the median of the rounds: on a software driver that is the GPU's time. --sample: milliseconds that the calls of one
-// sample take together. --dry: write no result file.
+// sample take together. --json auto: write bench/results/peers-ops-<adapter>-<date>.json.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { fail, root } from "../../scripts/lib/shell.mjs";
 import { median } from "../lib/measure.mjs";
 import { compare, count, integers, normal, readNumbers, writeNumbers } from "../lib/numbers.mjs";
 import { start } from "../lib/process.mjs";
-import { short, table, versionOf, writeResult } from "../lib/report.mjs";
+import { saveResult, short, table, versionOf } from "../lib/report.mjs";
 import { cases, tinyCases } from "./cases.mjs";
 import { ensurePeers, pinned } from "./install.mjs";
 
@@ -27,7 +27,7 @@ const { values: options } = parseArgs({
     sample: { type: "string", default: "200" },
     libraries: { type: "string", default: "wgrad,jax-js,tfjs" },
     tiny: { type: "boolean", default: false },
-    dry: { type: "boolean", default: false },
+    json: { type: "string" },
   },
 });
 const names = options.libraries.split(",");
@@ -46,8 +46,7 @@ try {
   print(opened[0].adapter, rows);
   const versions = { wgrad: versionOf(join(root, "packages/tensor")), ...pinned, node: process.version };
   const result = { versions, rounds: Number(options.rounds), rows };
-  if (!options.dry && !options.tiny)
-    console.log(`\nwritten: ${writeResult("peers-ops", opened[0].adapter, result)}`);
+  saveResult(options.json, "peers-ops", opened[0].adapter, result);
 } catch (failure) {
   fail(failure);
 } finally {

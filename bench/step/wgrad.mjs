@@ -1,9 +1,9 @@
 // wgrad's training step of a DistilBERT classifier: forward, loss, backward, AdamW, in one submission.
 //
-//   node bench/step/wgrad.mjs [--size mini|tiny] [--steps 5] [--kernels]
+//   node bench/step/wgrad.mjs [--size mini|base|narrow|tiny] [--steps 5] [--eager]
 //
-// prints losses, CPU and wall milliseconds, WebGPU calls and memory of each step. --kernels: also the CPU time of every
-// kernel, each dispatch of one step run again alone. bench/peers/step.mjs measures the same beside other libraries.
+// prints losses, CPU and wall milliseconds, WebGPU calls and memory of each step. bench/peers/step.mjs measures the same beside
+// other libraries; `wgrad profile` tells what each kernel of it costs.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,17 +16,17 @@ import { globals } from "webgpu";
 import { countCalls, peakMiB, since, timed } from "../lib/measure.mjs";
 import { short, table } from "../lib/report.mjs";
 import { readStepData, writeStepData } from "../lib/step-data.mjs";
-import { costOfKernels, recordDispatches } from "./kernels.mjs";
 
 /**
  * Makes model and optimizer.
  * @param {ReturnType<typeof readStepData>} data
+ * @param {{ captured?: boolean, dawnFlags?: readonly string[] }} [how] captured: the step is recorded once and replayed
  * @returns what bench/peers/step-worker.mjs drives: `step` enqueues and submits, `synchronize` waits, `loss` reads the last step's
  */
-export async function open(data) {
+export async function open(data, { captured = false, dawnFlags } = {}) {
   const { layers, dim, heads, vocabulary, batch, tokens } = data.config;
   const { lr, beta1, beta2, eps, weightDecay } = data.optimizer;
-  const device = await openDevice();
+  const device = await openDevice({ dawnFlags });
   const config = distilBertConfig({
     vocab_size: vocabulary,
     n_layers: layers,
@@ -46,23 +46,31 @@ export async function open(data) {
   model.train();
   const optimizer = new AdamW([...model.parameters()], { lr, betas: [beta1, beta2], eps, weightDecay });
   await device.synchronize();
-  let loss = null;
   const { vendor, architecture, device: name, description } = device.info;
+
+  const upload = () => ({
+    inputIds: Tensor.from(device, data.ids, [batch, tokens]),
+    attentionMask: Tensor.from(device, data.mask, [batch, tokens]),
+    labels: Tensor.from(device, data.labels, [batch]),
+  });
+  /** Everything the GPU does in a step. */
+  const train = (inputs) => {
+    const output = model.forward(inputs);
+    output.loss.backward();
+    optimizer.step();
+    optimizer.zeroGrad();
+    return output.loss.detach();
+  };
+  let loss = null;
   return {
     device,
     adapter: { vendor, architecture, device: name, description },
+    /** Compiles every pipeline of the step. */
+    async prepare() {
+      await device.prepare?.(() => scope(() => train(upload())));
+    },
     step() {
-      loss = scope(() => {
-        const output = model.forward({
-          inputIds: Tensor.from(device, data.ids, [batch, tokens]),
-          attentionMask: Tensor.from(device, data.mask, [batch, tokens]),
-          labels: Tensor.from(device, data.labels, [batch]),
-        });
-        output.loss.backward();
-        optimizer.step();
-        optimizer.zeroGrad();
-        return output.loss.detach();
-      });
+      loss = scope(() => train(upload()));
       device.submit();
     },
     synchronize: () => device.synchronize(),
@@ -81,13 +89,13 @@ async function main() {
     options: {
       size: { type: "string", default: "mini" },
       steps: { type: "string", default: "5" },
-      kernels: { type: "boolean", default: false },
+      eager: { type: "boolean", default: false },
     },
   });
   const folder = mkdtempSync(join(tmpdir(), "wgrad-bench-"));
   const counts = countCalls(globals);
   writeStepData(folder, options.size);
-  const api = await open(readStepData(folder, options.size));
+  const api = await open(readStepData(folder, options.size), { captured: !options.eager });
   rmSync(folder, { recursive: true });
   const rows = [];
   for (let i = 0; i < Number(options.steps); i++) {
@@ -108,26 +116,12 @@ async function main() {
       (await api.loss()).toFixed(6),
     ]);
   }
-  console.log(`${api.adapter.description}: DistilBERT ${options.size}, one training step\n`);
+  const way = options.eager ? "eager" : "captured";
+  console.log(`${api.adapter.description}: DistilBERT ${options.size}, one training step, ${way}\n`);
   const head = ["step", "CPU ms", "wall ms", "dispatches", "submissions", "buffers", "bind groups", "loss"];
   console.log(table(head, rows));
   const { peakLiveBytes } = api.memory();
   console.log(`\npeak: ${peakMiB()} MiB resident, ${short(peakLiveBytes / 2 ** 20)} MiB of tensors`);
-  if (options.kernels) {
-    const dispatches = recordDispatches(api.device, () => api.step());
-    await api.synchronize();
-    const costs = await costOfKernels(api.device, dispatches);
-    const total = costs.reduce((sum, { cpu }) => sum + cpu, 0);
-    const cells = costs.map(({ name, calls, cpu }) => [
-      name,
-      calls,
-      short(cpu),
-      `${short((100 * cpu) / total)} %`,
-    ]);
-    console.log(
-      `\n${table(["kernel", "calls", "CPU ms", "share"], [...cells, ["all", dispatches.length, short(total), ""]])}`,
-    );
-  }
   api.device.close();
 }
 
