@@ -1,0 +1,4 @@
+import type { LabEntry } from "./entry.js";
+
+/** Every ladder that `wgrad kernels` knows, in the order of the course. Each op's folder has a `lab.ts` that lists its own. */
+export const entries: readonly LabEntry[] = [];
