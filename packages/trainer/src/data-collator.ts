@@ -10,19 +10,45 @@ export interface Example {
   labels?: ArrayLike<number>;
 }
 
-/** A batch on the host. B examples, T tokens of the longest (or a multiple of `padToMultipleOf`). */
-export interface CollatedBatch {
+/** A batch on the host whose rows are padded to one length. B examples, T tokens of the longest (or a multiple of `padToMultipleOf`). */
+export interface PaddedBatch {
   /** [B, T] */
   inputIds: Int32Array;
   /** [B, T]; 0 where padded */
   attentionMask: Int32Array;
   /** [B], or [B, T] for token labels */
   labels?: Int32Array;
+  /** B */
   batchSize: number;
+  /** T */
   length: number;
   /** Tokens without padding. */
   numTokens: number;
 }
+
+/**
+ * A batch on the host whose rows lie one behind the other: no position between them is padding. B examples, T tokens of all of
+ * them, rounded up to a multiple of `padToMultipleOf`; what is rounded up belongs to no example.
+ */
+export interface FlattenedBatch {
+  /** [T] */
+  inputIds: Int32Array;
+  /** [T]; place of each token in its example, from 0 on */
+  positionIds: Int32Array;
+  /** [B + 1]; example i is the tokens from `cuSeqlens[i]` to before `cuSeqlens[i + 1]` */
+  cuSeqlens: Int32Array;
+  /** [B], or [T] for token labels, -100 behind the last example */
+  labels?: Int32Array;
+  /** B */
+  batchSize: number;
+  /** T */
+  length: number;
+  /** Tokens of the examples. */
+  numTokens: number;
+}
+
+/** A batch on the host. */
+export type CollatedBatch = PaddedBatch | FlattenedBatch;
 
 /** From examples to a batch. */
 export type DataCollator = (examples: readonly Example[]) => CollatedBatch;
@@ -33,11 +59,40 @@ export interface PaddingOptions {
   padToMultipleOf?: number;
 }
 
+/** Options of `dataCollatorWithFlattening`. */
+export interface FlatteningOptions {
+  /**
+   * Round the number of tokens of a batch up to a multiple of this, so that few different shapes occur and captured steps are
+   * used again. Default 64.
+   */
+  padToMultipleOf?: number;
+}
+
+/** What a label is where there is none: losses leave it out. */
+const IGNORED = -100;
+
+/** Whether the examples have labels a token, a label each, or none. */
+function labelKind(examples: readonly Example[]): "token" | "example" | null {
+  if (examples.some((e) => e.labels !== undefined)) return "token";
+  return examples.some((e) => e.label !== undefined && e.label !== null) ? "example" : null;
+}
+
+/** @throws TrainerError for an example without one among others that have it */
+function labelOf(example: Example, i: number): number {
+  if (example.label === undefined || example.label === null) {
+    throw new TrainerError(
+      "E_DATA",
+      `example ${i} of a batch has no label, but others have. Filter the data set, or remove the column.`,
+    );
+  }
+  return Number(example.label);
+}
+
 /** Pads each batch to its longest example, as `transformers.DataCollatorWithPadding`. */
 export function dataCollatorWithPadding(
   tokenizer: Pick<PreTrainedTokenizer, "padTokenId">,
   options: PaddingOptions = {},
-): DataCollator {
+): (examples: readonly Example[]) => PaddedBatch {
   const multiple = options.padToMultipleOf ?? 1;
   const padId = tokenizer.padTokenId ?? 0;
   return (examples) => {
@@ -46,10 +101,9 @@ export function dataCollatorWithPadding(
     const batchSize = examples.length;
     const inputIds = new Int32Array(batchSize * length).fill(padId);
     const attentionMask = new Int32Array(batchSize * length);
-    const perToken = examples.some((e) => e.labels !== undefined);
-    const labelled = perToken || examples.some((e) => e.label !== undefined && e.label !== null);
-    const labels = labelled
-      ? new Int32Array(perToken ? batchSize * length : batchSize).fill(-100)
+    const kind = labelKind(examples);
+    const labels = kind
+      ? new Int32Array(kind === "token" ? batchSize * length : batchSize).fill(IGNORED)
       : undefined;
     let numTokens = 0;
     examples.forEach((example, i) => {
@@ -58,18 +112,63 @@ export function dataCollatorWithPadding(
       for (let t = 0; t < ids.length; t++) {
         inputIds[i * length + t] = ids[t]!;
         attentionMask[i * length + t] = example.attentionMask?.[t] ?? 1;
-        if (perToken) labels![i * length + t] = example.labels?.[t] ?? -100;
+        if (kind === "token") labels![i * length + t] = example.labels?.[t] ?? IGNORED;
       }
-      if (labelled && !perToken) {
-        if (example.label === undefined || example.label === null) {
-          throw new TrainerError(
-            "E_DATA",
-            `example ${i} of a batch has no label, but others have. Filter the data set, or remove the column.`,
-          );
-        }
-        labels![i] = Number(example.label);
-      }
+      if (kind === "example") labels![i] = labelOf(example, i);
     });
     return { inputIds, attentionMask, ...(labels ? { labels } : {}), batchSize, length, numTokens };
+  };
+}
+
+/**
+ * Puts the examples of a batch one behind the other instead of padding them to one length, as
+ * `transformers.DataCollatorWithFlattening` does for models that attend by row offsets. Tokens that an example's own
+ * `attentionMask` hides are left out; the positions of the others stay what they were.
+ * @throws TrainerError, from the collator, for an example without tokens
+ */
+export function dataCollatorWithFlattening(
+  tokenizer: Pick<PreTrainedTokenizer, "padTokenId">,
+  options: FlatteningOptions = {},
+): (examples: readonly Example[]) => FlattenedBatch {
+  const multiple = options.padToMultipleOf ?? 64;
+  const padId = tokenizer.padTokenId ?? 0;
+  return (examples) => {
+    const batchSize = examples.length;
+    const visible = examples.map(({ inputIds, attentionMask }) =>
+      Array.from({ length: inputIds.length }, (_, t) => t).filter((t) => (attentionMask?.[t] ?? 1) !== 0),
+    );
+    const numTokens = visible.reduce((sum, places) => sum + places.length, 0);
+    const length = Math.max(1, Math.ceil(numTokens / multiple)) * multiple;
+    const inputIds = new Int32Array(length).fill(padId);
+    const positionIds = new Int32Array(length);
+    const cuSeqlens = new Int32Array(batchSize + 1);
+    const kind = labelKind(examples);
+    const labels = kind ? new Int32Array(kind === "token" ? length : batchSize).fill(IGNORED) : undefined;
+    let at = 0;
+    examples.forEach((example, i) => {
+      if (visible[i]!.length === 0) {
+        throw new TrainerError(
+          "E_DATA",
+          `example ${i} of a batch has no token. Tokenize with special tokens, or filter the data set.`,
+        );
+      }
+      for (const t of visible[i]!) {
+        inputIds[at] = example.inputIds[t]!;
+        positionIds[at] = t;
+        if (kind === "token") labels![at] = example.labels?.[t] ?? IGNORED;
+        at++;
+      }
+      cuSeqlens[i + 1] = at;
+      if (kind === "example") labels![i] = labelOf(example, i);
+    });
+    return {
+      inputIds,
+      positionIds,
+      cuSeqlens,
+      ...(labels ? { labels } : {}),
+      batchSize,
+      length,
+      numTokens,
+    };
   };
 }

@@ -13,8 +13,12 @@ export { latestCheckpoint } from "./checkpoint.js";
 export {
   type CollatedBatch,
   type DataCollator,
+  dataCollatorWithFlattening,
   dataCollatorWithPadding,
   type Example,
+  type FlattenedBatch,
+  type FlatteningOptions,
+  type PaddedBatch,
   type PaddingOptions,
 } from "./data-collator.js";
 export { TrainerError } from "./errors.js";
@@ -27,6 +31,7 @@ export {
   perClassMetrics,
 } from "./metrics.js";
 export {
+  type ModelInputs,
   type PredictionOutput,
   type ProcessingClass,
   type TrainableModel,

@@ -37,7 +37,21 @@ import { type TrainingArguments, trainingArguments } from "./training-arguments.
 
 /** A model that the trainer can train: gives a loss where labels are given. A `PeftModel` of such a model is one too. */
 export interface TrainableModel extends PreTrainedModel {
-  forward(input: { inputIds: Tensor; attentionMask?: Tensor | null; labels?: Tensor | null }): HeadOutput;
+  forward(input: ModelInputs): HeadOutput;
+}
+
+/** A batch on the device, as a model's forward takes it: a `PaddedBatch` or a `FlattenedBatch` of the collator. */
+export interface ModelInputs {
+  /** [B, T] i32, or [T] with `cuSeqlens` */
+  inputIds: Tensor;
+  /** [B, T] i32, of a padded batch */
+  attentionMask?: Tensor | null;
+  /** [T] i32, of a flattened batch */
+  positionIds?: Tensor | null;
+  /** [B + 1] i32, of a flattened batch */
+  cuSeqlens?: Tensor | null;
+  /** [B] i32, or a label a token in the shape of `inputIds`; null where the data set has none */
+  labels?: Tensor | null;
 }
 
 /** A tokenizer as the trainer uses it: saved beside the model. */
@@ -75,13 +89,6 @@ export interface PredictionOutput {
   labelIds: Int32Array | null;
   numLabels: number;
   metrics: Record<string, number>;
-}
-
-/** A batch on the device. */
-interface DeviceBatch {
-  inputIds: Tensor;
-  attentionMask: Tensor;
-  labels: Tensor | null;
 }
 
 /**
@@ -203,10 +210,7 @@ export class Trainer {
   }
 
   /** Loss and logits of a batch. Override it for another loss. Runs inside the step's scope. */
-  computeLoss(batch: { inputIds: Tensor; attentionMask: Tensor; labels: Tensor | null }): {
-    loss: Tensor;
-    logits: Tensor;
-  } {
+  computeLoss(batch: ModelInputs): { loss: Tensor; logits: Tensor } {
     const output = this.model.forward(batch);
     if (!output.loss)
       throw new TrainerError(
@@ -377,16 +381,20 @@ export class Trainer {
     return this.#options.processingClass;
   }
 
-  #upload(batch: CollatedBatch): DeviceBatch {
-    const shape = [batch.batchSize, batch.length];
-    const tokenLabels =
-      batch.labels && batch.labels.length === batch.batchSize * batch.length && batch.length > 1;
+  #upload(batch: CollatedBatch): ModelInputs {
+    const integers = (data: Int32Array, shape: readonly number[]) => Tensor.from(this.device, data, shape);
+    const { batchSize, length, labels } = batch;
+    const shape = "cuSeqlens" in batch ? [length] : [batchSize, length];
+    const perToken = labels && labels.length === batch.inputIds.length && labels.length !== batchSize;
     return {
-      inputIds: Tensor.from(this.device, batch.inputIds, shape),
-      attentionMask: Tensor.from(this.device, batch.attentionMask, shape),
-      labels: batch.labels
-        ? Tensor.from(this.device, batch.labels, tokenLabels ? shape : [batch.batchSize])
-        : null,
+      inputIds: integers(batch.inputIds, shape),
+      ...("cuSeqlens" in batch
+        ? {
+            positionIds: integers(batch.positionIds, shape),
+            cuSeqlens: integers(batch.cuSeqlens, [batchSize + 1]),
+          }
+        : { attentionMask: integers(batch.attentionMask, shape) }),
+      labels: labels ? integers(labels, perToken ? shape : [batchSize]) : null,
     };
   }
 
