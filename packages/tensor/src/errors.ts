@@ -73,3 +73,10 @@ export class ValueError extends WgradError {
     super("E_VALUE", message);
   }
 }
+
+/** A step that cannot be recorded and replayed (`E_CAPTURE`): says what it did, and the way out. */
+export class CaptureError extends WgradError {
+  constructor(message: string) {
+    super("E_CAPTURE", message);
+  }
+}

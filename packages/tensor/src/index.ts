@@ -2,12 +2,34 @@
 export { defineOp, type OpContext, type OpDefinition } from "./autograd/define-op.js";
 export { type GradcheckOptions, gradcheck } from "./autograd/gradcheck.js";
 export { enableGrad, isGradEnabled, noGrad, scope } from "./autograd/modes.js";
+export {
+  type CapturedStep,
+  type CaptureOptions,
+  type CaptureStatistics,
+  capture,
+  type StepArgument,
+} from "./capture/index.js";
+export type { Cost, Dispatch, PassTimer } from "./device/commands.js";
 export { Device, type DeviceCounters, type DeviceOptions } from "./device/device.js";
-export { eight, f32, gridFor, type Kernel, type ParamValue, type Specialisation } from "./device/kernel.js";
+export {
+  eight,
+  type FixedParam,
+  f32,
+  gridFor,
+  type Kernel,
+  type KernelFeature,
+  live,
+  type ParamValue,
+  type Specialisation,
+} from "./device/kernel.js";
+export type { CompileProgress } from "./device/pipelines.js";
+export { type Phase, type Place, place } from "./device/place.js";
 export type { MemoryReport } from "./device/pool.js";
+export { effect } from "./device/recording.js";
 export { bytesPerElement, type Dtype, type TypedArray } from "./dtype.js";
 export {
   AutogradError,
+  CaptureError,
   DeviceError,
   DisposedError,
   DtypeError,

@@ -1,9 +1,11 @@
 import type { Device } from "../device/device.js";
+import { at, place } from "../device/place.js";
+import { currentRecorder } from "../device/recording.js";
 import { type Dtype, isFloating } from "../dtype.js";
 import { AutogradError } from "../errors.js";
 import type { Shape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
-import { GraphNode } from "./graph.js";
+import { GraphNode, type TakeAddend } from "./graph.js";
 import { isGradEnabled, noGrad, scope, untrack } from "./modes.js";
 
 /** What forward and backward of one call share; the counterpart of `ctx` in `torch.autograd.Function`. */
@@ -20,6 +22,11 @@ export interface OpContext<Attributes> {
   saveForBackward(...tensors: Tensor[]): void;
   /** In backward: the tensors kept, in order. */
   readonly savedTensors: readonly Tensor[];
+  /**
+   * In backward: the gradient that input i got from other operations so far, in its shape, or null. Who takes it must add it
+   * to the gradient it returns for that input, which saves a sum of its own.
+   */
+  takeAddend(input: number): Tensor | null;
 }
 
 /** An operation with its gradient. */
@@ -71,6 +78,7 @@ export function defineOp<Attributes = undefined, Output extends Tensor | Tensor[
     const record = isGradEnabled() && inputs.some((input) => input.requiresGrad);
     let saved: Tensor[] = [];
     let node: GraphNode | null = null;
+    let addend: TakeAddend = () => null;
     const ctx: OpContext<Attributes> = {
       device,
       attributes,
@@ -83,10 +91,14 @@ export function defineOp<Attributes = undefined, Output extends Tensor | Tensor[
       get savedTensors() {
         return node?.savedTensors() ?? [];
       },
+      takeAddend: (input) => addend(input),
     };
+    guardLeaves(inputs);
+    const forward = () => definition.forward(ctx, inputs, attributes);
     const output = noGrad(() =>
       scope(() => {
-        const made = definition.forward(ctx, inputs, attributes);
+        // An operation made of others counts as one.
+        const made = place().op === "" ? at({ op: definition.name }, forward) : forward();
         const outputs = (Array.isArray(made) ? made : [made]) as Tensor[];
         // An operation that has nothing to do may return its input: the result is a handle of its own all the same.
         const owned = outputs.map((tensor) => (inputs.includes(tensor) ? tensor.alias() : tensor));
@@ -96,9 +108,10 @@ export function defineOp<Attributes = undefined, Output extends Tensor | Tensor[
     if (!record) return output;
     const outputs = (Array.isArray(output) ? output : [output]) as Tensor[];
     const { backward } = definition;
-    node = new GraphNode(definition.name, inputs, outputs.length, saved, (gradients) => {
+    node = new GraphNode(definition.name, inputs, outputs.length, saved, (gradients, takeAddend) => {
       if (!backward)
         throw new AutogradError(`${definition.name}: no gradient is defined for this operation.`);
+      addend = takeAddend;
       return backward(ctx, gradients);
     });
     let held = false;
@@ -113,6 +126,17 @@ export function defineOp<Attributes = undefined, Output extends Tensor | Tensor[
     }
     return output;
   };
+}
+
+/** A recorded step does not fit any more when a leaf that it uses is gone, or begins or ceases to want a gradient. */
+function guardLeaves(inputs: readonly Tensor[]): void {
+  const recorder = currentRecorder();
+  if (!recorder) return;
+  for (const input of inputs) {
+    if (input.node) continue;
+    const wanted = input.requiresGrad;
+    if (wanted) recorder.guard("leaf", input, () => !input.isDisposed && input.requiresGrad === wanted);
+  }
 }
 
 /** A handle without tape, outside of every scope, that keeps the storage alive until the node lets it go. */

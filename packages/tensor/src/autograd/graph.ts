@@ -1,4 +1,7 @@
+import { at, place } from "../device/place.js";
+import { currentRecorder, effect } from "../device/recording.js";
 import { AutogradError } from "../errors.js";
+import { accumulate as addInPlace } from "../ops/accumulate/index.js";
 import { formatShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
 import { noGrad, scope, untrack } from "./modes.js";
@@ -8,6 +11,15 @@ type Edge = { node: GraphNode; output: number } | { leaf: Tensor } | null;
 
 /** Called with a gradient as it arrives; may return another to put in its place. */
 export type GradientHook = (gradient: Tensor) => Tensor | undefined;
+
+/**
+ * Gives a backward function the gradient that input i got from operations that came before it in the walk, or null. Who takes
+ * it adds it to the gradient it returns for that input: in the epilogue of a product that costs nothing, where a sum of its
+ * own reads and writes all of it again.
+ */
+export type TakeAddend = (input: number) => Tensor | null;
+
+type Backward = (gradients: (Tensor | null)[], takeAddend: TakeAddend) => (Tensor | null)[];
 
 /** A tensor kept for backward: an alias without tape, and the version its storage had. */
 interface Saved {
@@ -25,7 +37,9 @@ export class GraphNode {
   readonly outputs: number;
   readonly hooks: Map<number, Set<GradientHook>> = new Map();
   #saved: Saved[] | null;
-  #backward: (gradients: (Tensor | null)[]) => (Tensor | null)[];
+  /** The module whose forward made it. */
+  readonly module: object | null = place().module;
+  #backward: Backward;
   #holders = 0;
 
   constructor(
@@ -33,7 +47,7 @@ export class GraphNode {
     inputs: readonly Tensor[],
     outputs: number,
     saved: readonly Tensor[],
-    backward: (gradients: (Tensor | null)[]) => (Tensor | null)[],
+    backward: Backward,
   ) {
     this.name = name;
     this.outputs = outputs;
@@ -86,8 +100,10 @@ export class GraphNode {
     this.#saved = null;
   }
 
-  run(gradients: (Tensor | null)[]): (Tensor | null)[] {
-    return this.#backward(gradients);
+  run(gradients: (Tensor | null)[], takeAddend: TakeAddend): (Tensor | null)[] {
+    return at({ phase: "backward", op: this.name, module: this.module }, () =>
+      this.#backward(gradients, takeAddend),
+    );
   }
 }
 
@@ -141,7 +157,15 @@ export function runBackward(root: Tensor, gradient: Tensor, retainGraph: boolean
       }
       const kept = scope(() => {
         const hooked = incoming.map((g, i) => (g ? applyHooks(node.hooks.get(i), g) : null));
-        const results = node.run(hooked);
+        const soFar = (edge: Edge) =>
+          edge && "node" in edge ? (pending.get(edge.node)?.[edge.output] ?? null) : null;
+        const taken = new Set<Tensor>();
+        const results = node.run(hooked, (input) => {
+          const addend = soFar(node.edges[input] ?? null);
+          if (!addend || taken.has(addend)) return null;
+          taken.add(addend);
+          return addend;
+        });
         const made: Tensor[] = [];
         node.edges.forEach((edge, i) => {
           const result = results[i];
@@ -157,7 +181,10 @@ export function runBackward(root: Tensor, gradient: Tensor, retainGraph: boolean
           }
           const before = target[edge.output];
           // An alias, because one result may be the gradient of two inputs (as for a + b).
-          const sum = before ? before.add(result) : result.alias();
+          const sum =
+            before && !taken.delete(before)
+              ? at({ phase: "backward", op: "add", module: edge.node.module }, () => before.add(result))
+              : result.alias();
           before?.dispose();
           target[edge.output] = sum;
           made.push(sum);
@@ -171,6 +198,16 @@ export function runBackward(root: Tensor, gradient: Tensor, retainGraph: boolean
   });
 }
 
+/** Sets a leaf's gradient to null, also when a captured step that does so is replayed. */
+export function dropGradient(leaf: Tensor): void {
+  // Whatever the gradient was, it does not matter to a step that begins with this.
+  currentRecorder()?.guard("gradient", leaf, () => true);
+  effect(() => {
+    leaf.grad?.dispose();
+    leaf.grad = null;
+  });
+}
+
 function accumulate(leaf: Tensor, gradient: Tensor): void {
   if (gradient.numel !== leaf.numel) {
     throw new AutogradError(
@@ -180,6 +217,12 @@ function accumulate(leaf: Tensor, gradient: Tensor): void {
   }
   const hooked = applyHooks(leaf.hooks, gradient);
   const before = leaf.grad;
+  const memory = before?.storage ?? null;
+  currentRecorder()?.guard("gradient", leaf, () => (leaf.grad?.storage ?? null) === memory);
+  if (before?.isContiguous && before.offset === 0) {
+    noGrad(() => addInPlace(before, hooked));
+    return;
+  }
   // A gradient is changed in place (clipping), so it must be alone in its memory: not a view, nor also the gradient of b in a + b.
   const alone = hooked.isContiguous && hooked.offset === 0 && hooked.storage.references === 1;
   const next = noGrad(() => (before ? before.add(hooked) : alone ? hooked.alias() : hooked.clone()));

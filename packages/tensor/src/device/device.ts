@@ -195,6 +195,11 @@ export class Device {
     return this.#commands.length > 0;
   }
 
+  /** True inside `prepare`: programs are being compiled, and nothing is submitted yet. */
+  get preparing(): boolean {
+    return this.#preparing;
+  }
+
   /** Throws what went wrong on the device since the last call, if anything. */
   check(): void {
     if (this.#closed) throw new DeviceError("E_DEVICE_LOST", "the device is closed.");

@@ -1,6 +1,9 @@
 import type { Command } from "./commands.js";
 import type { PooledBuffer } from "./pool.js";
 
+/** What a guard watches: a module's mode and parts, whether a leaf wants a gradient, or what its gradient is at the beginning. */
+export type GuardKind = "module" | "leaf" | "gradient";
+
 /** Who listens while a step is recorded: see `capture`. */
 export interface Recorder {
   /** A command was enqueued. */
@@ -11,8 +14,11 @@ export interface Recorder {
   released(buffer: PooledBuffer): void;
   /** `run` was called and is to be called again at each replay, in its place among the live parameters. */
   effect(run: () => void): void;
-  /** The recording may be replayed only while `holds()` is true. `key` tells guards of the same thing from others. */
-  guard(key: object, holds: () => boolean): void;
+  /**
+   * The recording may be replayed only where `holds()` is true before. Of several guards of one kind for one `subject` the
+   * first counts, since it knew the state at the beginning.
+   */
+  guard(kind: GuardKind, subject: object, holds: () => boolean): void;
   /** The step did what cannot be repeated: say what, and what to do instead. */
   refuse(what: string): void;
 }

@@ -1,3 +1,6 @@
+import { dropGradient } from "../autograd/graph.js";
+import { at } from "../device/place.js";
+import { currentRecorder } from "../device/recording.js";
 import { ShapeError, ValueError } from "../errors.js";
 import { formatShape } from "../shape.js";
 import type { Tensor } from "../tensor.js";
@@ -29,6 +32,21 @@ export function shouldInitialise(): boolean {
   return initialise;
 }
 
+/** Tells whether a module still has the mode, settings, parameters and parts that it has now. */
+function unchanged(module: Module): () => boolean {
+  const lists = module.namedChildren().filter(([, child]) => !("forward" in child));
+  const parts = () => lists.flatMap(([, list]) => list.namedChildren().map(([, part]) => part));
+  const before = parts();
+  const state = Object.entries(module).filter(([, value]) => value === null || typeof value !== "function");
+  const trained = state.map(([, value]) => value instanceof Parameter && value.requiresGrad);
+  return () =>
+    parts().every((part, i) => part === before[i]) &&
+    state.every(([name, value], i) => {
+      const now: unknown = Reflect.get(module, name);
+      return Object.is(now, value) && (!(now instanceof Parameter) || now.requiresGrad === trained[i]);
+    });
+}
+
 /**
  * A part of a model: parameters, buffers and further modules, found by the names of its properties, which therefore are
  * those of the checkpoint (`model.transformer.layer[0].attention.q_lin.weight`). As `torch.nn.Module`.
@@ -36,6 +54,17 @@ export function shouldInitialise(): boolean {
 export abstract class Module {
   /** True in training: dropout acts. */
   training = true;
+
+  constructor() {
+    // Whoever calls `forward` passes by here: profiles name the module, and captured steps notice that it changed.
+    const { forward } = this as { forward?: unknown };
+    if (typeof forward !== "function") return;
+    const value = (...args: unknown[]) => {
+      currentRecorder()?.guard("module", this, unchanged(this));
+      return at({ module: this }, () => forward.apply(this, args));
+    };
+    Object.defineProperty(this, "forward", { value, writable: true, configurable: true, enumerable: false });
+  }
 
   /** Modules directly inside, with the names of their properties. */
   namedChildren(): [string, Module][] {
@@ -129,10 +158,7 @@ export abstract class Module {
 
   /** Drops the gradients of all parameters. */
   zeroGrad(): void {
-    for (const p of this.parameters()) {
-      p.grad?.dispose();
-      p.grad = null;
-    }
+    for (const p of this.parameters()) dropGradient(p);
   }
 
   /** Calls `visit` on every module inside and then on this one, as `torch.nn.Module.apply`. */

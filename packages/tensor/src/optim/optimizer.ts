@@ -1,3 +1,4 @@
+import { dropGradient } from "../autograd/graph.js";
 import { noGrad, scope } from "../autograd/modes.js";
 import { ShapeError, ValueError } from "../errors.js";
 import { Tensor } from "../tensor.js";
@@ -51,10 +52,7 @@ export abstract class Optimizer<Options extends { lr: number | null }> {
   /** Drops all gradients. */
   zeroGrad(): void {
     for (const group of this.paramGroups) {
-      for (const p of group.params) {
-        p.grad?.dispose();
-        p.grad = null;
-      }
+      for (const p of group.params) dropGradient(p);
     }
   }
 
