@@ -10,7 +10,10 @@ export function ensureRuntimeFolder(): void {
   if (!folder || !existsSync(folder)) process.env.XDG_RUNTIME_DIR = tmpdir();
 }
 
-/** Runs `body` with a device that is closed afterwards, whatever happens. */
+/**
+ * Runs `body` with a device that is closed afterwards, whatever happens. What `wgrad kernels tune` measured on this adapter
+ * is in force.
+ */
 export async function withDevice<T>(
   options: NodeDeviceOptions,
   body: (device: Device) => Promise<T>,
@@ -19,6 +22,8 @@ export async function withDevice<T>(
   const { openDevice } = await import("@wgrad/tensor/node");
   const device = await openDevice(options);
   try {
+    const { loadCachedTuning } = await import("./kernels/tuning.js");
+    await loadCachedTuning(device);
     return await body(device);
   } finally {
     device.close();

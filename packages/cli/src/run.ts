@@ -34,6 +34,10 @@ const VERBS: Readonly<Record<string, Listed>> = {
     summary: "look into a data set, a model or a tokenizer",
     load: async () => (await import("./commands/inspect.js")).inspect,
   },
+  kernels: {
+    summary: "read, check, measure, tune and replace the kernels of each operation",
+    load: async () => (await import("./commands/kernels.js")).kernels,
+  },
   verify: {
     summary: "run reference cases on this adapter and compare every number",
     load: async () => (await import("./commands/verify.js")).verify,
