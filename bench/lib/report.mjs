@@ -66,9 +66,11 @@ export function adapterSlug({ description, device }) {
 /** What every result file begins with, and then what was measured. */
 function contentOf(name, adapter, result) {
   const checks = result.checks?.map((check) => ({ ...check, met: isMet(check) }));
+  // An adapter's own object holds its texts as getters, which JSON does not see.
+  const { vendor, architecture, device, description } = adapter;
   return {
     bench: name,
-    adapter,
+    adapter: { vendor, architecture, device, description },
     driver: adapter.description.split(/:\s*/, 2)[1] ?? "",
     date: new Date().toISOString(),
     commit: commit(),
@@ -85,7 +87,7 @@ function contentOf(name, adapter, result) {
  * @param {{ vendor: string, architecture: string, device: string, description: string }} adapter
  * @param {object} result what was measured; `checks` among it get their `met`
  */
-export function saveResult(where, name, adapter, result) {
+export function writeJson(where, name, adapter, result) {
   if (!where) return;
   const date = new Date().toISOString().slice(0, 10);
   const automatic = join(root, "bench/results", `${name}-${adapterSlug(adapter)}-${date}.json`);

@@ -13,7 +13,7 @@ import { fail, root } from "../../scripts/lib/shell.mjs";
 import { median } from "../lib/measure.mjs";
 import { compare, count, integers, normal, readNumbers, writeNumbers } from "../lib/numbers.mjs";
 import { start } from "../lib/process.mjs";
-import { saveResult, short, table, versionOf } from "../lib/report.mjs";
+import { short, table, versionOf, writeJson } from "../lib/report.mjs";
 import { cases, tinyCases } from "./cases.mjs";
 import { ensurePeers, pinned } from "./install.mjs";
 
@@ -46,7 +46,7 @@ try {
   print(opened[0].adapter, rows);
   const versions = { wgrad: versionOf(join(root, "packages/tensor")), ...pinned, node: process.version };
   const result = { versions, rounds: Number(options.rounds), rows };
-  saveResult(options.json, "peers-ops", opened[0].adapter, result);
+  writeJson(options.json, "peers-ops", opened[0].adapter, result);
 } catch (failure) {
   fail(failure);
 } finally {

@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { globals } from "webgpu";
 import { fail } from "../../scripts/lib/shell.mjs";
 import { countCalls, cpuMs, median, since } from "../lib/measure.mjs";
-import { checkTable, saveResult, short, table } from "../lib/report.mjs";
+import { checkTable, short, table, writeJson } from "../lib/report.mjs";
 import { readStepData, writeStepData } from "../lib/step-data.mjs";
 import { open } from "./wgrad.mjs";
 
@@ -64,7 +64,7 @@ try {
   const checks = [{ what: "CPU ms a replayed step", found: replayed.cpuMs, atMost: 3 }];
   print(adapter, measured, checks);
   const result = { steps: Number(options.steps), measured, checks };
-  saveResult(options.json, "step-host", adapter, result);
+  writeJson(options.json, "step-host", adapter, result);
   for (const { api } of ways) api.device.close();
 } catch (failure) {
   fail(failure);

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { fail } from "../../scripts/lib/shell.mjs";
 import { start } from "../lib/process.mjs";
-import { checkTable, saveResult, short, table } from "../lib/report.mjs";
+import { checkTable, short, table, writeJson } from "../lib/report.mjs";
 import { writeStepData } from "../lib/step-data.mjs";
 
 const { values: options } = parseArgs({
@@ -68,7 +68,7 @@ try {
   const rows = measured.map((m) => [m.name, ...seconds.map((key) => short(m[key])), m.pipelines]);
   console.log(`${table(head, rows)}\n`);
   console.log(checkTable(checks));
-  saveResult(options.json, "step-start", adapter, { size: options.size, measured, checks });
+  writeJson(options.json, "step-start", adapter, { size: options.size, measured, checks });
 } catch (failure) {
   fail(failure);
 } finally {
