@@ -21,6 +21,7 @@ export {
 } from "./check.js";
 export { entries } from "./entries.js";
 export type { Contract, LabEntry, Prepared, Workload } from "./entry.js";
+export { type LadderOverview, overview, type ShapeChoice, type StepOverview } from "./overview.js";
 export {
   checkOwnKernel,
   describeOwnKernel,
