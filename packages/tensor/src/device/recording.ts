@@ -1,8 +1,11 @@
 import type { Command } from "./commands.js";
 import type { PooledBuffer } from "./pool.js";
 
-/** What a guard watches: a module's mode and parts, whether a leaf wants a gradient, or what its gradient is at the beginning. */
-export type GuardKind = "module" | "leaf" | "gradient";
+/**
+ * What a guard watches: a module's mode and parts, whether a leaf wants a gradient, what its gradient is at the beginning, or an
+ * optimizer's options and state.
+ */
+export type GuardKind = "module" | "leaf" | "gradient" | "optimizer";
 
 /** Who listens while a step is recorded: see `capture`. */
 export interface Recorder {

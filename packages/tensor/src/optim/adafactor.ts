@@ -1,5 +1,6 @@
 import type { Tensor } from "../tensor.js";
-import { Optimizer, type ParamGroup } from "./optimizer.js";
+import { liveScalar } from "./live-scalar.js";
+import { Optimizer, type ParamGroup, type Ready } from "./optimizer.js";
 
 /** Options of `Adafactor`, with the names and defaults of `transformers.optimization.Adafactor`. */
 export interface AdafactorOptions {
@@ -44,16 +45,14 @@ export class Adafactor extends Optimizer<AdafactorOptions> {
     });
   }
 
-  protected override update(params: readonly Tensor[], group: AdafactorOptions): void {
-    for (const p of params) this.#updateOne(p, group);
-  }
-
-  #updateOne(p: Tensor, group: AdafactorOptions): void {
+  protected override updateOne({ parameter: p, gradient, group }: Ready<AdafactorOptions>): void {
     const step = this.countStep(p);
-    const beta2 = 1 - step ** group.decayRate;
-    const squared = p.grad!.square().add(group.eps[0]);
-    const decayInto = (state: Tensor, value: Tensor) =>
-      state.copy_(state.mul(beta2).add(value.mul(1 - beta2)));
+    const live = (read: () => number) => liveScalar(p.device, read);
+    // 1 - beta2, and beta2.
+    const fresh = () => step() ** group.decayRate;
+    const [taken, kept] = [live(fresh), live(() => 1 - fresh())];
+    const squared = gradient.square().add(group.eps[0]);
+    const decayInto = (state: Tensor, value: Tensor) => state.copy_(state.mul(kept).add(value.mul(taken)));
     let update: Tensor;
     if (p.rank >= 2) {
       const row = this.stateTensor(p, "exp_avg_sq_row", p.shape.slice(0, -1));
@@ -61,28 +60,38 @@ export class Adafactor extends Optimizer<AdafactorOptions> {
       decayInto(row, squared.mean(-1));
       decayInto(column, squared.mean(-2));
       const byRow = row.div(row.mean(-1, true)).rsqrt().unsqueeze(-1);
-      update = byRow.mul(column.rsqrt().unsqueeze(-2)).mul(p.grad!);
+      update = byRow.mul(column.rsqrt().unsqueeze(-2)).mul(gradient);
     } else {
       const second = this.stateTensor(p, "exp_avg_sq");
       decayInto(second, squared);
-      update = second.rsqrt().mul(p.grad!);
+      update = second.rsqrt().mul(gradient);
     }
     update = update.div(
       rootMeanSquare(update)
         .mul(1 / group.clipThreshold)
         .maximum(1),
     );
-    let rate = group.lr ?? 0;
-    if (group.relativeStep) rate = Math.min(group.warmupInit ? 1e-6 * step : 1e-2, 1 / Math.sqrt(step));
-    const scaled = (x: Tensor, by: number) =>
+    const rate = () => {
+      if (!group.relativeStep) return group.lr ?? 0;
+      return Math.min(group.warmupInit ? 1e-6 * step() : 1e-2, 1 / Math.sqrt(step()));
+    };
+    const scaled = (x: Tensor, by: Tensor) =>
       group.scaleParameter ? x.mul(rootMeanSquare(p).maximum(group.eps[1])).mul(by) : x.mul(by);
-    update = scaled(update, rate);
+    update = scaled(update, live(rate));
     if (group.beta1 !== null) {
       const first = this.stateTensor(p, "exp_avg");
       first.copy_(first.mul(group.beta1).add(update.mul(1 - group.beta1)));
       update = first;
     }
-    const decay = group.weightDecay === 0 ? p : p.sub(scaled(p, rate * group.weightDecay));
+    const decay =
+      group.weightDecay === 0
+        ? p
+        : p.sub(
+            scaled(
+              p,
+              live(() => rate() * group.weightDecay),
+            ),
+          );
     p.copy_(decay.sub(update));
   }
 }

@@ -1,6 +1,9 @@
 import { dropGradient } from "../autograd/graph.js";
 import { noGrad, scope } from "../autograd/modes.js";
-import { ShapeError, ValueError } from "../errors.js";
+import { at } from "../device/place.js";
+import { currentRecorder, effect, recordTo } from "../device/recording.js";
+import { DtypeError, ShapeError, ValueError } from "../errors.js";
+import { where } from "../ops/elementwise/where.js";
 import { Tensor } from "../tensor.js";
 
 /** Parameters that share settings. Options left out take the optimizer's defaults. */
@@ -15,11 +18,34 @@ export interface OptimizerState {
   numbers: Record<string, number>;
 }
 
+/** What may be done to gradients and steps on the way, without a pass or a read of its own. */
+export interface StepOptions {
+  /** A 0-d f32 tensor that every gradient is multiplied by: the coefficient of `gradNorm`, to clip. `.grad` stays as it is. */
+  gradScale?: Tensor;
+  /** A 0-d f32 tensor: nothing is changed if it is not 0. */
+  foundInf?: Tensor;
+}
+
+/** A parameter that has a gradient, in a step. */
+export interface Ready<Options> {
+  readonly parameter: Tensor;
+  /** f32, without gaps, alone in its memory. */
+  readonly gradient: Tensor;
+  readonly group: Options;
+  /** Place among the parameters of all groups. */
+  readonly index: number;
+}
+
 /** Base of the optimizers, as `torch.optim.Optimizer`. */
 export abstract class Optimizer<Options extends { lr: number | null }> {
-  /** Groups with every option filled in. A scheduler changes `lr` here. */
+  /**
+   * Groups with every option filled in. A scheduler changes `lr` here; a captured step reads it anew at each replay, and is
+   * recorded anew when another option changes.
+   */
   readonly paramGroups: ({ params: Tensor[] } & Options)[];
   protected readonly state = new Map<Tensor, ParameterState>();
+  /** Raised when the state's memory changes other than by steps. */
+  #revision = 0;
 
   /**
    * @param params tensors, or groups of them with options of their own
@@ -37,15 +63,19 @@ export abstract class Optimizer<Options extends { lr: number | null }> {
       throw new ValueError("optimizer: a parameter appears in two groups.");
   }
 
-  /** Changes every parameter that has a gradient. Enqueues work; waits for nothing. */
-  step(): void {
+  /**
+   * Changes every parameter that has a gradient. Enqueues work; waits for nothing.
+   * @throws DtypeError for a parameter that is not f32: weights are kept in f32 also where `autocast` computes in f16
+   */
+  step(options: StepOptions = {}): void {
     noGrad(() =>
-      scope(() => {
-        for (const group of this.paramGroups) {
-          const params = group.params.filter((p) => p.grad);
-          if (params.length > 0) this.update(params, group);
-        }
-      }),
+      scope(() =>
+        at({ phase: "optimizer", op: this.constructor.name.toLowerCase() }, () => {
+          if (currentRecorder()) this.#recordAnewIfChanged();
+          const ready = this.#ready();
+          if (ready.length > 0) this.update(ready, options);
+        }),
+      ),
     );
   }
 
@@ -70,7 +100,7 @@ export abstract class Optimizer<Options extends { lr: number | null }> {
     return out;
   }
 
-  /** Takes over a state that `stateDict` gave; tensors are copied. */
+  /** Takes over a state that `stateDict` gave; tensors are copied. A captured step is recorded anew. */
   loadStateDict(saved: OptimizerState): void {
     this.#disposeState();
     const all = this.paramGroups.flatMap((group) => group.params);
@@ -98,8 +128,24 @@ export abstract class Optimizer<Options extends { lr: number | null }> {
     this.#disposeState();
   }
 
-  /** Changes the given parameters of one group, all of which have gradients. */
-  protected abstract update(params: readonly Tensor[], group: Options): void;
+  /**
+   * Changes the given parameters. By default one after the other with `updateOne`, with what `options` ask for composed from
+   * tensor operations; an optimizer whose kernel does all that by itself overrides it.
+   */
+  protected update(ready: readonly Ready<Options>[], options: StepOptions): void {
+    const { gradScale, foundInf } = options;
+    const run = () => {
+      for (const item of ready) {
+        const gradient = gradScale ? item.gradient.mul(gradScale) : item.gradient;
+        this.updateOne({ ...item, gradient });
+      }
+    };
+    if (foundInf) this.#keepIf(foundInf.ne(0), ready, run);
+    else run();
+  }
+
+  /** Changes one parameter. */
+  protected abstract updateOne(ready: Ready<Options>): void;
 
   /** The state of a parameter, empty at first. */
   protected stateOf(parameter: Tensor): ParameterState {
@@ -123,20 +169,84 @@ export abstract class Optimizer<Options extends { lr: number | null }> {
       }
       return found;
     }
-    const made = Tensor.zeros(parameter.device, shape).keep();
+    // Zeroes once, not again whenever a captured step is replayed.
+    const made = recordTo(null, () => Tensor.zeros(parameter.device, shape).keep());
     state[name] = made;
     return made;
   }
 
-  /** Counts a step of a parameter and returns its number, from 1 on. */
-  protected countStep(parameter: Tensor): number {
-    const state = this.stateOf(parameter);
-    const step = ((state.step as number | undefined) ?? 0) + 1;
-    state.step = step;
-    return step;
+  /** Counts a step of a parameter, also when a captured step is replayed. Returns a function that tells its number, from 1 on. */
+  protected countStep(parameter: Tensor): () => number {
+    const current = () => {
+      const { step } = this.stateOf(parameter);
+      return typeof step === "number" ? step : 0;
+    };
+    effect(() => {
+      this.stateOf(parameter).step = current() + 1;
+    });
+    return current;
+  }
+
+  /** What a captured step takes for granted of a group: all but the learning rate. */
+  protected fixedOptions(group: Options): unknown {
+    return { ...group, params: undefined, lr: group.lr === null };
+  }
+
+  /** Lets a captured step be replayed only while groups, options and the memory of the state are as they are now. */
+  #recordAnewIfChanged(): void {
+    const now = () =>
+      JSON.stringify([
+        this.#revision,
+        this.paramGroups.map((group) => [group.params.length, this.fixedOptions(group)]),
+      ]);
+    const before = now();
+    currentRecorder()?.guard("optimizer", this, () => now() === before);
+  }
+
+  /** Runs `change` and undoes it, on the GPU, where `condition` is true. Numbers in the state go on all the same. */
+  #keepIf(condition: Tensor, ready: readonly Ready<Options>[], change: () => void): void {
+    const values = () =>
+      ready.flatMap(({ parameter }) => [
+        parameter,
+        ...Object.values(this.stateOf(parameter)).filter((v): v is Tensor => v instanceof Tensor),
+      ]);
+    const before = new Map(values().map((tensor) => [tensor, tensor.clone()]));
+    change();
+    for (const tensor of values()) {
+      const old = before.get(tensor) ?? Tensor.zeros(tensor.device, tensor.shape);
+      tensor.copy_(where(condition, old, tensor));
+    }
+  }
+
+  /** The parameters that have gradients, those in the form that kernels take. */
+  #ready(): Ready<Options>[] {
+    const out: Ready<Options>[] = [];
+    let index = 0;
+    for (const group of this.paramGroups) {
+      for (const parameter of group.params) {
+        const place = index++;
+        if (!parameter.grad) continue;
+        if (parameter.dtype !== "f32") {
+          throw new DtypeError(
+            `optimizer: parameter ${place} is ${parameter.toString()}, but weights must be f32. ` +
+              'Keep them in f32 and compute in f16 with autocast("f16", …).',
+          );
+        }
+        if (!parameter.isContiguous || parameter.offset !== 0) {
+          throw new ValueError(
+            `optimizer: parameter ${place} is a part of another tensor. Give the optimizer the whole tensor, or a clone of the part.`,
+          );
+        }
+        const given = parameter.grad.to("f32");
+        const gradient = given.isContiguous && given.offset === 0 ? given : given.clone();
+        out.push({ parameter, gradient, group, index: place });
+      }
+    }
+    return out;
   }
 
   #disposeState(): void {
+    this.#revision++;
     for (const state of this.state.values()) {
       for (const value of Object.values(state)) if (value instanceof Tensor) value.dispose();
     }

@@ -1,5 +1,6 @@
 import type { Tensor } from "../tensor.js";
-import { Optimizer, type ParamGroup } from "./optimizer.js";
+import { liveScalar } from "./live-scalar.js";
+import { Optimizer, type ParamGroup, type Ready } from "./optimizer.js";
 
 /** Options of `SGD`, with PyTorch's names and defaults. */
 export interface SGDOptions {
@@ -24,18 +25,21 @@ export class SGD extends Optimizer<SGDOptions> {
     super(params, { lr: 1e-3, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, ...options });
   }
 
-  protected override update(params: readonly Tensor[], group: SGDOptions): void {
-    const { lr, momentum, dampening, weightDecay, nesterov } = group;
-    for (const p of params) {
-      const gradient = weightDecay === 0 ? p.grad! : p.grad!.add(p.mul(weightDecay));
-      let direction = gradient;
-      if (momentum !== 0) {
-        const first = this.countStep(p) === 1;
-        const buffer = this.stateTensor(p, "momentum_buffer");
-        buffer.copy_(first ? gradient : buffer.mul(momentum).add(gradient.mul(1 - dampening)));
-        direction = nesterov ? gradient.add(buffer.mul(momentum)) : buffer;
-      }
-      p.copy_(p.sub(direction.mul(lr)));
+  protected override updateOne({ parameter: p, gradient: given, group }: Ready<SGDOptions>): void {
+    const { momentum, dampening, weightDecay, nesterov } = group;
+    const gradient = weightDecay === 0 ? given : given.add(p.mul(weightDecay));
+    let direction = gradient;
+    if (momentum !== 0) {
+      const step = this.countStep(p);
+      const buffer = this.stateTensor(p, "momentum_buffer");
+      // The first gradient is taken whole: the buffer is 0 before it.
+      const part =
+        dampening === 0
+          ? gradient
+          : gradient.mul(liveScalar(p.device, () => (step() === 1 ? 1 : 1 - dampening)));
+      buffer.copy_(buffer.mul(momentum).add(part));
+      direction = nesterov ? gradient.add(buffer.mul(momentum)) : buffer;
     }
+    p.copy_(p.sub(direction.mul(liveScalar(p.device, () => group.lr))));
   }
 }

@@ -1,77 +1,75 @@
-import { f32, gridFor, type Kernel, type ParamValue } from "../../device/kernel.js";
+import { f32, gridFor, type Kernel } from "../../device/kernel.js";
+import { choose } from "../../kernels/ladder.js";
 import type { Tensor } from "../../tensor.js";
-import one from "./1-one-tensor.wgsl";
-import four from "./2-four-tensors.wgsl";
-import rule from "./rule.wgsl";
+import countSource from "./count-steps.wgsl";
+import { type AdamSettings, type AdamSlot, type AdamStep, adamw, launchAdam } from "./ladder.js";
+import { arrangeMoments, type MomentOwner } from "./moments.js";
 
-const oneTensor: Kernel = { name: "adam/1-one-tensor", source: one, snippets: [rule] };
-const fourTensors: Kernel = { name: "adam/2-four-tensors", source: four, snippets: [rule] };
+const counting: Kernel = { name: "adamw/count-steps", source: countSource };
 
-/** A parameter with its gradient and moments; all f32, contiguous, of one size. */
-export interface AdamSlot {
-  readonly parameter: Tensor;
-  readonly gradient: Tensor;
-  readonly expAvg: Tensor;
-  readonly expAvgSq: Tensor;
+/** Elements of `control` before those of the first parameter, and of each parameter. */
+const BLOCK = 4;
+
+/** Elements of a `control` tensor for `count` parameters: see `countSteps`. */
+export function controlSize(count: number): number {
+  return BLOCK * (1 + count);
 }
 
-/** Settings of one step, as in `torch.optim.AdamW`. */
-export interface AdamSettings {
-  readonly lr: number;
-  readonly betas: readonly [number, number];
-  readonly eps: number;
-  readonly weightDecay: number;
-  /** Number of this step, from 1 on. */
-  readonly step: number;
-  /** Weight decay apart from the gradient (AdamW), not added to it (Adam). */
-  readonly decoupled: boolean;
+/** Place of the bias corrections of a parameter in `control`, in elements. */
+export function correctionsAt(index: number): number {
+  return BLOCK * (1 + index);
 }
 
-/** One step of Adam or AdamW on many tensors, in place. */
-export function adamStep(slots: readonly AdamSlot[], settings: AdamSettings): void {
-  const first = slots[0];
-  if (!first) return;
-  const { device } = first.parameter;
-  const { lr, betas, eps, weightDecay, step, decoupled } = settings;
-  const hyper: ParamValue[] = [
-    f32(1 - betas[0]),
-    f32(betas[1]),
-    f32(1 - betas[1]),
-    f32(lr / (1 - betas[0] ** step)),
-    f32(1 / Math.sqrt(1 - betas[1] ** step)),
-    f32(eps),
-    f32(decoupled ? lr * weightDecay : weightDecay),
-    0,
-  ];
-  const specialisation = { constants: { DECOUPLED: decoupled } };
-  const buffersOf = (slot: AdamSlot) =>
-    [slot.gradient, slot.parameter, slot.expAvg, slot.expAvgSq].map((t) => t.storage.buffer);
-  const width = device.limits.maxStorageBuffersPerShaderStage >= 16 ? 4 : 1;
-  for (let i = 0; i < slots.length; ) {
-    const part = slots.slice(i, i + width);
-    const groups = part.map((slot) => Math.ceil(slot.parameter.numel / 4));
-    const aligned = part.every((slot) => slot.gradient.offset === 0);
-    if (width === 4 && part.length === 4 && aligned) {
-      const ends: number[] = [];
-      for (const count of groups) ends.push((ends.at(-1) ?? 0) + Math.ceil(count / 64));
-      device.run(fourTensors, {
-        buffers: part.flatMap(buffersOf),
-        params: [...groups, ...ends, ...hyper],
-        grid: gridFor(ends[3]! * 64, 64),
-        specialisation,
-      });
-      i += 4;
-    } else {
-      device.run(oneTensor, {
-        buffers: buffersOf(part[0]!),
-        params: [groups[0]!, 0, 0, 0, ...hyper],
-        grid: gridFor(groups[0]!, 64),
-        specialisation,
-      });
-      i += 1;
-    }
-  }
-  for (const slot of slots) {
-    for (const tensor of [slot.parameter, slot.expAvg, slot.expAvgSq]) tensor.storage.version++;
+/** Place of the number of steps of a parameter in `control`, in elements. */
+export function stepsAt(index: number): number {
+  return correctionsAt(index) + 2;
+}
+
+/**
+ * Counts a step of the parameters `first` … `first + count - 1` in `control`, unless `foundInf` is not 0, and puts there what
+ * Adam's kernels need: the factor of the gradients, whether to skip, and the bias corrections.
+ * @param control f32, `controlSize` elements
+ * @param scale, foundInf 0-d f32 tensors
+ */
+export function countSteps(
+  control: Tensor,
+  range: { first: number; count: number },
+  scale: Tensor,
+  foundInf: Tensor,
+  betas: readonly [number, number],
+): void {
+  control.device.run(counting, {
+    buffers: [scale, foundInf, control].map((tensor) => tensor.storage.buffer),
+    params: [
+      range.first,
+      range.count,
+      scale.offset,
+      foundInf.offset,
+      f32(Math.log(betas[0])),
+      f32(Math.log(betas[1])),
+    ],
+    grid: gridFor(range.count, 64),
+  });
+  control.storage.version++;
+}
+
+/** Chooses the kernel for these parameters and brings their moments into the layout that it wants. */
+export function prepareAdam(owners: readonly MomentOwner[]): AdamStep {
+  const { device } = owners[0]!.parameter;
+  const elements = owners.reduce((sum, { parameter }) => sum + parameter.numel, 0);
+  const { step } = choose(device, adamw, { tensors: owners.length, elements });
+  arrangeMoments(owners, step.layout);
+  return step;
+}
+
+/** One step of Adam or AdamW on many tensors, in place, by the kernel that `prepareAdam` chose. */
+export function adamStep(step: AdamStep, slots: readonly AdamSlot[], settings: AdamSettings): void {
+  launchAdam(settings.control.device, step, slots, settings);
+  for (const { parameter, expAvg, expAvgSq } of slots) {
+    parameter.storage.version++;
+    expAvg.storage.version++;
+    expAvgSq.storage.version++;
   }
 }
+
+export type { AdamSettings, AdamSlot, MomentOwner };
