@@ -51,7 +51,9 @@ const ladders = [
   { op: "softmax", folder: "softmax", cases: ["softmax", "log_softmax"] },
   { op: "layer_norm", folder: "layer-norm", cases: ["layer_norm"] },
   { op: "cross_entropy", folder: "cross-entropy", cases: ["cross_entropy", "nll_loss"] },
-  { op: "scaledDotProductAttention", folder: "attention/forward", cases: ["sdpa"] },
+  { op: "attention", folder: "attention/forward", cases: ["sdpa"] },
+  { op: "attention.dq", folder: "attention/dq", cases: ["sdpa"] },
+  { op: "attention.dkv", folder: "attention/dkv", cases: ["sdpa"] },
 ];
 
 /** `2-tile` of `2-tile.wgsl`. */

@@ -40,6 +40,10 @@ export interface AttentionCase {
   readonly scale?: number;
   readonly layout?: Layout;
   readonly dropoutP?: number;
+  /** Lengths of packed sequences; B is 1, L = S at least their sum. */
+  readonly packed?: readonly number[];
+  /** f16 q, k and v (and mask, if it is added). */
+  readonly f16?: boolean;
   /** Factor of q, to reach large scores. */
   readonly gain?: number;
 }
@@ -75,6 +79,27 @@ export const cases: readonly AttentionCase[] = [
   { name: "odd places", B: 2, H: 2, L: 19, S: 19, D: 16, layout: "odd" },
   { name: "dropout", B: 2, H: 2, L: 20, S: 27, D: 16, dropoutP: 0.3 },
   { name: "dropout with padding", B: 2, H: 2, L: 70, S: 70, D: 16, dropoutP: 0.1, mask: "padding" },
+  { name: "packed", B: 1, H: 2, L: 70, S: 70, D: 16, packed: [5, 1, 40, 17], layout: "projections" },
+  { name: "packed without padding", B: 1, H: 2, L: 33, S: 33, D: 16, packed: [33] },
+  { name: "packed, empty sequences", B: 1, H: 1, L: 64, S: 64, D: 8, packed: [0, 3, 0, 0, 20, 0] },
+  { name: "packed, much padding", B: 1, H: 1, L: 150, S: 150, D: 16, packed: [9, 2] },
+  { name: "packed, causal", B: 1, H: 2, L: 90, S: 90, D: 16, packed: [41, 3, 30], isCausal: true },
+  { name: "packed, dropout", B: 1, H: 2, L: 80, S: 80, D: 16, packed: [7, 30, 33], dropoutP: 0.2 },
+  { name: "packed, width no multiple of 4", B: 1, H: 1, L: 20, S: 20, D: 6, packed: [7, 12] },
+  {
+    name: "f16",
+    B: 2,
+    H: 2,
+    L: 40,
+    S: 40,
+    D: 32,
+    f16: true,
+    mask: "padding",
+    dropoutP: 0.1,
+    layout: "projections",
+  },
+  { name: "f16 with an added mask", B: 1, H: 2, L: 18, S: 20, D: 16, f16: true, mask: "added" },
+  { name: "f16 packed", B: 1, H: 2, L: 50, S: 50, D: 64, f16: true, packed: [20, 25] },
 ];
 
 /** What the benchmark times. */

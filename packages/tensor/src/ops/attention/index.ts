@@ -1,11 +1,12 @@
 import { defineOp } from "../../autograd/define-op.js";
-import { f32, type ParamValue } from "../../device/kernel.js";
 import type { Dtype } from "../../dtype.js";
 import { DtypeError, LimitError, ShapeError, ValueError } from "../../errors.js";
-import { defaultGenerator, type Generator, type RandomRange } from "../../random/generator.js";
-import { broadcastStrides, formatShape, type Shape } from "../../shape.js";
+import { defaultGenerator, type Generator, NO_RANGE, type RandomRange } from "../../random/generator.js";
+import { formatShape } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
-import { choose, deltaKernel, kernelOf, OP, type Stage, type Variant } from "./variants.js";
+import { type Attributes, type Call, launch, launchDelta, type Sizes, sizesOf } from "./launch.js";
+
+const OP = "scaledDotProductAttention";
 
 /** Options of `scaledDotProductAttention`. */
 export interface AttentionOptions {
@@ -14,7 +15,14 @@ export interface AttentionOptions {
    * the key, as -Infinity does). Any shape that broadcasts to [B, H, L, S]. It gets no gradient.
    */
   mask?: Tensor | null;
-  /** Query i attends to keys 0 to i only (as in PyTorch, counted from the first query also where L != S). */
+  /**
+   * Packed sequences, as flash-attn's `cu_seqlens`: i32 [N + 1] on the device, where in the rows of q, k and v each of N sequences
+   * begins, then where the last ends: [0, 5, 12] for lengths 5 and 7. A token attends to the tokens of its own sequence only, and
+   * no work is done for others. B is 1, L = S = tokens of the batch; what lies behind the last sequence (the batch is padded to a
+   * bucket) gives zeros and has no gradient. Sequences may be empty. Not together with `mask`.
+   */
+  cuSeqlens?: Tensor | null;
+  /** Query i attends to keys 0 to i only (with `cuSeqlens`: of its sequence; as in PyTorch, counted from the first query also where L != S). */
   isCausal?: boolean;
   /** Factor of the scores; 1 / sqrt(D) if left out. */
   scale?: number | null;
@@ -24,35 +32,8 @@ export interface AttentionOptions {
   generator?: Generator;
 }
 
-interface Attributes {
-  readonly scale: number;
-  readonly isCausal: boolean;
-  /** Of 65,536 random numbers, those that drop a weight. */
-  readonly dropBelow: number;
-  readonly random: RandomRange;
-}
-
-interface Sizes {
-  readonly B: number;
-  readonly H: number;
-  readonly L: number;
-  readonly S: number;
-  readonly D: number;
-}
-
-/** Offset and strides of batch, head and row, in elements; a dimension of one element has stride 0. */
-function places(x: Tensor, unit: number): number[] {
-  return [x.offset, ...[0, 1, 2].map((d) => (x.shape[d] === 1 ? 0 : x.strides[d]!))].map((n) => n / unit);
-}
-
-/** The tensor as the variant can read it: rows without gaps, and on multiples of 4 for vec4 loads. A copy only where needed. */
-function readable(x: Tensor, vec4: boolean): Tensor {
-  const gaps = x.shape[3] !== 1 && x.strides[3] !== 1;
-  return gaps || (vec4 && places(x, 1).some((n) => n % 4 !== 0)) ? x.contiguous() : x;
-}
-
 /**
- * [B, H, rows, D] for a result, in the memory order of `like`. If that is a view of a projection, [B, rows, H, D] in memory, then
+ * [B, H, rows, D] in f32 for a result, in the memory order of `like`. If that is a view of a projection, [B, rows, H, D] in memory, then
  * so is the result, and neither joining the heads afterwards nor the projection's backward copies anything.
  */
 function emptyLike(like: Tensor, { B, H, L, S, D }: Sizes, rows: number): Tensor {
@@ -64,94 +45,27 @@ function emptyLike(like: Tensor, { B, H, L, S, D }: Sizes, rows: number): Tensor
   return headsInside ? made.transpose(1, 2) : made;
 }
 
-interface Call {
-  readonly sizes: Sizes;
-  readonly attributes: Attributes;
-  readonly q: Tensor;
-  readonly k: Tensor;
-  readonly v: Tensor;
-  readonly mask: Tensor | null;
-  /** Gradient of the output; absent in forward. */
-  readonly g?: Tensor;
-}
-
-function params({ sizes, attributes, q, k, v, mask, g }: Call, out: Tensor, unit: number): ParamValue[] {
-  const { B, H, L, S, D } = sizes;
-  return [
-    H,
-    L,
-    S,
-    D,
-    ...places(q, unit),
-    ...places(k, unit),
-    ...places(v, unit),
-    ...(g ? places(g, unit) : [0, 0, 0, 0]),
-    ...(mask ? [mask.offset, ...broadcastStrides(mask.shape, mask.strides, [B, H, L, S])] : [0, 0, 0, 0, 0]),
-    f32(attributes.scale),
-    attributes.dropBelow,
-    f32(65536 / (65536 - attributes.dropBelow)),
-    ...attributes.random,
-    ...places(out, unit).slice(1),
-  ];
-}
-
-/** Runs one stage. `made` are the tensors it writes, all laid out alike, `read` those it reads after q, k, v and the mask. */
-function launch(
-  stage: Stage,
-  call: Call,
-  variant: Variant,
-  read: readonly Tensor[],
-  made: readonly Tensor[],
-): void {
-  const { q, mask, sizes, attributes } = call;
-  const { device } = q;
-  const rows = stage === "dkv" ? sizes.S : sizes.L;
-  device.run(kernelOf(variant, stage, attributes.dropBelow > 0), {
-    // Without a mask the binding needs some buffer all the same; nothing reads it.
-    buffers: [q, call.k, call.v, mask ?? q, ...read, ...made].map((t) => t.storage.buffer),
-    params: params(call, made[0]!, variant.vec4 ? 4 : 1),
-    grid: [Math.ceil(rows / variant.rows(device)), sizes.H, sizes.B],
-    specialisation: {
-      constants: {
-        MASK: mask ? (mask.dtype === "bool" ? 1 : 2) : 0,
-        // Only the subgroup step makes a difference of it; elsewhere it would just compile the same program twice.
-        MASK_PER_QUERY: variant.vec4 && mask?.dtype === "bool" && mask.rank > 1 && mask.shape.at(-2) !== 1,
-        CAUSAL: attributes.isCausal,
-        DROPOUT: attributes.dropBelow > 0,
-        ...variant.constants(device),
-      },
-      types: { M: mask?.dtype ?? "f32" },
-    },
-  });
-}
-
-function sizesOf(q: Shape, k: Shape): Sizes {
-  return { B: q[0]!, H: q[1]!, L: q[2]!, S: k[2]!, D: q[3]! };
+/** `x.to(dtype)` that keeps the memory order of `emptyLike`. */
+function cast(x: Tensor, dtype: Dtype): Tensor {
+  if (x.dtype === dtype) return x;
+  return x.isContiguous ? x.to(dtype) : x.transpose(1, 2).to(dtype).transpose(1, 2);
 }
 
 const attention = defineOp<Attributes, Tensor[]>({
   name: OP,
   forward(ctx, [q, k, v, mask = null], attributes) {
-    const { device } = ctx;
     const sizes = sizesOf(q!.shape, k!.shape);
     const { B, H, L, S, D } = sizes;
-    const dtype = q!.dtype;
-    const y = emptyLike(q!, sizes, L);
-    const logsumexp = Tensor.empty(device, [B, H, L]);
-    const variant = choose(device, "forward", D);
-    const [q32, k32, v32] = [q!, k!, v!].map((x) => readable(x.to("f32"), variant.vec4)) as [
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    if (L > 0 && S > 0 && D > 0) {
-      launch("forward", { sizes, attributes, q: q32, k: k32, v: v32, mask }, variant, [], [y, logsumexp]);
-    }
-    ctx.saveForBackward(q32, k32, v32, y, logsumexp, ...(mask ? [mask] : []));
-    return [y.to(dtype)];
+    const sums = emptyLike(q!, sizes, L);
+    const logsumexp = Tensor.empty(ctx.device, [B, H, L]);
+    if (L > 0 && S > 0 && D > 0)
+      launch("forward", { attributes, q: q!, k: k!, v: v!, mask }, [], [sums, logsumexp]);
+    const y = cast(sums, q!.dtype);
+    ctx.saveForBackward(q!, k!, v!, y, logsumexp, ...(mask ? [mask] : []));
+    return [y];
   },
   backward(ctx, [dy]) {
-    const { device, attributes } = ctx;
+    const { attributes } = ctx;
     const [q, k, v, y, logsumexp, mask = null] = ctx.savedTensors as [
       Tensor,
       Tensor,
@@ -161,33 +75,19 @@ const attention = defineOp<Attributes, Tensor[]>({
       Tensor?,
     ];
     const sizes = sizesOf(q.shape, k.shape);
-    const { B, H, L, S, D } = sizes;
+    const { L, S, D } = sizes;
     const dq = ctx.needsInputGrad[0] ? emptyLike(q, sizes, L) : null;
     const wanted = ctx.needsInputGrad[1] || ctx.needsInputGrad[2];
     const dk = wanted ? emptyLike(k, sizes, S) : null;
     const dv = wanted ? emptyLike(k, sizes, S) : null;
     if (L > 0 && S > 0 && D > 0) {
-      const statistics = Tensor.empty(device, [B, H, L, 2]);
-      const plain = readable(dy!.to("f32"), false);
-      device.run(deltaKernel, {
-        buffers: [y, plain, logsumexp, statistics].map((t) => t.storage.buffer),
-        params: params({ sizes, attributes, q, k, v, mask, g: plain }, y, 1),
-        grid: [Math.ceil(L / 64), H, B],
-      });
-      const run = (stage: Stage, made: readonly Tensor[]) => {
-        const variant = choose(device, stage, D);
-        const [q1, k1, v1, g] = [q, k, v, plain].map((x) => readable(x, variant.vec4)) as [
-          Tensor,
-          Tensor,
-          Tensor,
-          Tensor,
-        ];
-        launch(stage, { sizes, attributes, q: q1, k: k1, v: v1, mask, g }, variant, [g, statistics], made);
-      };
-      if (dq) run("dq", [dq]);
-      if (dk && dv) run("dkv", [dk, dv]);
+      const whole: Call = { attributes, q, k, v, mask, g: dy!.to(q.dtype) };
+      const { statistics, g } = launchDelta(whole, y, logsumexp);
+      const call: Call = { ...whole, g };
+      if (dq) launch("dq", call, [statistics], [dq]);
+      if (dk && dv) launch("dkv", call, [statistics], [dk, dv]);
     }
-    return [dq, dk, dv].map((d, i) => (d && ctx.needsInputGrad[i] ? d.to(ctx.inputDtypes[i]!) : null));
+    return [dq, dk, dv].map((d, i) => (d && ctx.needsInputGrad[i] ? cast(d, q.dtype) : null));
   },
 });
 
@@ -196,7 +96,8 @@ const attention = defineOp<Attributes, Tensor[]>({
  * one number a query (logsumexp), backward computes the weights again. As `torch.nn.functional.scaled_dot_product_attention`.
  *
  * Letters: B batch, H heads, L queries, S keys, D width of a head.
- * @param q [B, H, L, D], f32 or f16 (computed in f32)
+ * @param q [B, H, L, D], f32, or f16 (sums and softmax in f32)
+ *   With `cuSeqlens`: [1, H, T, D], such as x.reshape([T, H, D]).transpose(0, 1).unsqueeze(0) of a projection x [T, H * D].
  * @param k [B, H, S, D]
  * @param v [B, H, S, D]
  * @returns [B, H, L, D] in the dtype of `q`, in the memory order of q: where q, k, v are views x.reshape([B, T, H, D]).transpose(1, 2) of
@@ -213,16 +114,19 @@ export function scaledDotProductAttention(
   v: Tensor,
   options: AttentionOptions = {},
 ): Tensor {
-  const { mask = null, isCausal = false, dropoutP = 0 } = options;
+  const { mask = null, cuSeqlens = null, isCausal = false, dropoutP = 0 } = options;
   check(q, k, v, mask);
+  if (cuSeqlens) checkPacked(q, k, mask, cuSeqlens);
   if (!(dropoutP >= 0 && dropoutP < 1))
     throw new ValueError(`${OP}: dropoutP is ${dropoutP}, expected 0 <= p < 1.`);
   const { B, H, L, S, D } = sizesOf(q.shape, k.shape);
   const dropBelow = Math.round(dropoutP * 65536);
   const generator = options.generator ?? defaultGenerator(q.device);
-  const random: RandomRange = dropBelow > 0 ? generator.next(B * H * L * Math.ceil(S / 8)) : [0, 0, 0, 0];
+  const random: RandomRange = dropBelow > 0 ? generator.next(B * H * L * Math.ceil(S / 8)) : NO_RANGE;
   const scale = options.scale ?? 1 / Math.sqrt(D);
-  return attention(mask ? [q, k, v, mask] : [q, k, v], { scale, isCausal, dropBelow, random })[0]!;
+  const masks = cuSeqlens ? [cuSeqlens] : mask ? [mask] : [];
+  const packed = cuSeqlens !== null;
+  return attention([q, k, v, ...masks], { scale, isCausal, dropBelow, random, packed })[0]!;
 }
 
 function check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null): void {
@@ -268,4 +172,22 @@ function check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null): void {
     );
   }
   if (mask.requiresGrad) throw new ValueError(`${OP}: the mask gets no gradient; pass mask.detach().`);
+}
+
+function checkPacked(q: Tensor, k: Tensor, mask: Tensor | null, cuSeqlens: Tensor): void {
+  const found = `cuSeqlens ${cuSeqlens.dtype} ${formatShape(cuSeqlens.shape)}, q ${formatShape(q.shape)}, k ${formatShape(k.shape)}`;
+  if (mask)
+    throw new ValueError(`${OP}: cuSeqlens and mask together: packed sequences have no padding to mask.`);
+  if (cuSeqlens.dtype !== "i32")
+    throw new DtypeError(`${OP}: ${found}: cuSeqlens must be i32. Convert it with .to("i32").`);
+  if (cuSeqlens.rank !== 1 || cuSeqlens.shape[0]! < 2)
+    throw new ShapeError(
+      `${OP}: ${found}: cuSeqlens must be [sequences + 1], such as [0, 5, 12] for lengths 5 and 7.`,
+    );
+  if (q.shape[0] !== 1 || q.shape[2] !== k.shape[2]) {
+    throw new ShapeError(
+      `${OP}: ${found}: with cuSeqlens all are [1, heads, tokens, width]. From [tokens, heads * width]: ` +
+        "x.reshape([T, H, D]).transpose(0, 1).unsqueeze(0).",
+    );
+  }
 }

@@ -1,5 +1,6 @@
 // What every attention kernel shares: the sizes, and where the rows of each tensor begin.
 // Letters: B batch, H heads, L queries, S keys, D width of a head; b, h, i (query), j (key), d index them.
+// T is the element type of q, k, v, y and g; everything is computed, and the gradients are written, in f32.
 struct Params {
   heads: u32, queries: u32, keys: u32, width: u32,
   q_offset: u32, q_batch: u32, q_head: u32, q_row: u32,
@@ -10,6 +11,7 @@ struct Params {
   mask_key: u32, scale: f32, drop_below: u32, keep_scale: f32,
   seed: vec2<u32>, offset: vec2<u32>,
   out_batch: u32, out_head: u32, out_row: u32,
+  sequences: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 

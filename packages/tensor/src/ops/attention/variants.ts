@@ -1,6 +1,8 @@
 import type { Device } from "../../device/device.js";
-import type { Kernel } from "../../device/kernel.js";
-import { KernelError } from "../../errors.js";
+import type { Kernel, Specialisation } from "../../device/kernel.js";
+import type { Dtype } from "../../dtype.js";
+import { type Ladder, type LadderStep, type OwnKernel, sizeBucket } from "../../kernels/ladder.js";
+import { constantOf } from "../../kernels/own.js";
 import philox from "../../random/philox.wgsl";
 import attend from "./attend.wgsl";
 import broadcast from "./broadcast.wgsl";
@@ -16,33 +18,48 @@ import forwardNaive from "./forward/1-naive.wgsl";
 import forwardWorkgroup from "./forward/2-workgroup.wgsl";
 import forwardSubgroup from "./forward/3-subgroup.wgsl";
 import noDropout from "./no-dropout.wgsl";
-import problem from "./problem.wgsl";
+import problemSource from "./problem.wgsl";
 import tile from "./tile.wgsl";
-
-/** Name under which variants are chosen: `device.variants.set("scaledDotProductAttention", "2-workgroup")`. */
-export const OP = "scaledDotProductAttention";
 
 /** The three kernels of an attention: the output, the gradient of the queries, the gradients of keys and values. */
 export type Stage = "forward" | "dq" | "dkv";
 
-/** One step of the ladder. All three stages have it. */
-export interface Variant {
-  readonly name: string;
-  /** The idea it adds to the step before. */
-  readonly adds: string;
-  readonly sources: Readonly<Record<Stage, string>>;
-  readonly snippets: readonly string[];
-  readonly requires: readonly "subgroups"[];
-  /** Loads four values at once: the width of a head, offsets and strides must be multiples of 4. */
-  readonly vec4: boolean;
-  /** Invocations of a workgroup and rows (queries, or keys in `dkv`) that one workgroup covers. */
-  readonly workgroup: (device: Device) => number;
-  readonly rows: (device: Device) => number;
-  /** Further constants of the text. */
-  readonly constants: (device: Device) => Readonly<Record<string, number>>;
-  /** Why the device cannot run it, or null. */
-  readonly refuses: (device: Device) => string | null;
+/** What the choice of a step may depend on. Letters as in `scaledDotProductAttention`. */
+export interface AttentionProblem {
+  readonly B: number;
+  readonly H: number;
+  readonly L: number;
+  readonly S: number;
+  readonly D: number;
+  readonly dtype: "f32" | "f16";
+  /** Element type of the mask; null without one. */
+  readonly mask: "bool" | "f32" | "f16" | null;
+  /** True if the mask differs from query to query. */
+  readonly maskPerQuery: boolean;
+  readonly isCausal: boolean;
+  readonly dropout: boolean;
+  /** Sequences one behind the other: `cuSeqlens`. */
+  readonly packed: boolean;
 }
+
+/** One step of the ladder of a stage. */
+export interface AttentionStep extends LadderStep<AttentionProblem> {
+  /** Loads four values at once: offsets and strides must be multiples of 4. */
+  readonly vec4: boolean;
+  /** The program; one with dropout has more text. */
+  kernel(dropout: boolean): Kernel;
+  /** Rows (queries, or keys in `dkv`) that one workgroup covers. */
+  rows(device: Device): number;
+  /** Further constants of the text. */
+  constants(device: Device): Readonly<Record<string, number>>;
+}
+
+/** The text that every kernel of attention gets before its own. */
+export function provided(withDropout: boolean): readonly string[] {
+  return [problemSource, ...(withDropout ? [philox, dropout] : [noDropout]), attend];
+}
+
+const OPS = { forward: "attention", dq: "attention.dq", dkv: "attention.dkv" } as const;
 
 /** Rows of an invocation in the subgroup step. */
 const ROWS = 2;
@@ -58,84 +75,147 @@ function subgroupWorkgroup(device: Device): number {
   return Math.min(32, Math.max(8, device.subgroupSize || 32));
 }
 
-export const ladder: readonly Variant[] = [
-  {
-    name: "1-naive",
-    adds: "one query (or key) an invocation, softmax summed on the way, weights computed again in backward",
-    sources: { forward: forwardNaive, dq: dqNaive, dkv: dkvNaive },
-    snippets: [],
-    requires: [],
-    vec4: false,
-    workgroup: () => 64,
-    rows: () => 64,
-    constants: () => ({}),
-    refuses: () => null,
-  },
-  {
-    name: "2-workgroup",
-    adds: "tiles of 32 queries and 32 keys in workgroup memory, 4 x 4 scores an invocation",
-    sources: { forward: forwardWorkgroup, dq: dqWorkgroup, dkv: dkvWorkgroup },
-    snippets: [tile],
-    requires: [],
-    vec4: false,
-    workgroup: () => 64,
-    rows: () => 32,
-    constants: () => ({}),
-    refuses: () => null,
-  },
-  {
-    name: "3-subgroup",
-    adds: "queries in lanes, keys handed round by subgroup broadcast, no workgroup memory and no barrier",
-    sources: { forward: forwardSubgroup, dq: dqSubgroup, dkv: dkvSubgroup },
-    snippets: [broadcast],
-    requires: ["subgroups"],
-    vec4: true,
-    workgroup: subgroupWorkgroup,
-    rows: (device) => ROWS * subgroupWorkgroup(device),
-    constants: (device) => ({ ROWS, WORKGROUP: subgroupWorkgroup(device) }),
-    refuses: (device) =>
-      smallestSubgroup(device) >= 8
-        ? null
-        : "it needs the feature subgroups, with subgroups of 8 lanes or more",
-  },
-];
+type StepParts = Omit<AttentionStep, "kernel" | "needs"> & {
+  readonly source: string;
+  readonly snippets?: readonly string[];
+  readonly requires?: Kernel["requires"];
+  readonly needs?: AttentionStep["needs"];
+};
 
-/**
- * The variant to use: the one set in `device.variants` under the op's name (or the op's name, a slash and the stage), else the
- * last step of the ladder that the device can run and whose vec4 loads fit the width of the heads.
- * @throws KernelError if the one that was set cannot be run
- */
-export function choose(device: Device, stage: Stage, width: number): Variant {
-  const name = device.variants.get(`${OP}/${stage}`) ?? device.variants.get(OP);
-  if (name === undefined) {
-    return ladder.findLast((v) => v.refuses(device) === null && (!v.vec4 || width % 4 === 0)) ?? ladder[0]!;
-  }
-  const wanted = ladder.find((v) => v.name === name);
-  if (!wanted)
-    throw new KernelError(
-      `${OP}: there is no variant "${name}"; there are ${ladder.map((v) => v.name).join(", ")}.`,
-    );
-  const reason =
-    wanted.refuses(device) ??
-    (wanted.vec4 && width % 4 !== 0 ? `heads ${width} wide are no multiple of 4` : null);
-  if (reason)
-    throw new KernelError(`${OP}: variant ${name} cannot be used: ${reason}. Choose 2-workgroup or 1-naive.`);
-  return wanted;
+function makeStep(
+  prefix: string,
+  { source, snippets = [], requires = [], needs, ...rest }: StepParts,
+): AttentionStep {
+  const programs = [false, true].map(
+    (withDropout): Kernel => ({
+      name: `${prefix}${rest.name}${withDropout ? "+dropout" : ""}`,
+      source,
+      snippets: [...provided(withDropout), ...snippets],
+      requires,
+    }),
+  );
+  return { ...rest, needs: needs ?? (() => null), kernel: (withDropout) => programs[withDropout ? 1 : 0]! };
 }
 
-const kernels = new Map<string, Kernel>();
+const inFours = ({ D }: AttentionProblem) => (D % 4 === 0 ? null : `heads ${D} wide: no multiple of 4`);
 
-/** The kernel of a stage; one with dropout has more text. */
-export function kernelOf(variant: Variant, stage: Stage, dropped: boolean): Kernel {
-  const name = `attention/${stage}/${variant.name}${dropped ? "+dropout" : ""}`;
-  let kernel = kernels.get(name);
-  if (!kernel) {
-    const snippets = [problem, ...(dropped ? [philox, dropout] : [noDropout]), attend, ...variant.snippets];
-    kernel = { name, source: variant.sources[stage], snippets, requires: variant.requires };
-    kernels.set(name, kernel);
-  }
-  return kernel;
+function makeLadder(
+  stage: Stage,
+  sources: Readonly<Record<"naive" | "workgroup" | "subgroup", string>>,
+): Ladder<AttentionProblem, AttentionStep> {
+  const op = OPS[stage];
+  const row = stage === "dkv" ? "key" : "query";
+  const steps = [
+    {
+      name: "1-naive",
+      idea:
+        stage === "forward"
+          ? "one query an invocation, softmax summed on the way"
+          : `one ${row} an invocation, weights computed again from the logsumexp`,
+      source: sources.naive,
+      vec4: false,
+      rows: () => 64,
+      constants: () => ({}),
+    },
+    {
+      name: "2-workgroup",
+      idea: "tiles of 32 queries and 32 keys in workgroup memory, 4 x 4 scores an invocation",
+      source: sources.workgroup,
+      snippets: [tile],
+      vec4: false,
+      rows: () => 32,
+      constants: () => ({}),
+    },
+    {
+      name: "3-subgroup",
+      idea: "rows in lanes, the others handed round by subgroup broadcast; no workgroup memory, no barrier",
+      source: sources.subgroup,
+      snippets: [broadcast],
+      requires: ["subgroups"],
+      vec4: true,
+      rows: (device: Device) => ROWS * subgroupWorkgroup(device),
+      constants: (device: Device) => ({
+        ROWS,
+        WORKGROUP: subgroupWorkgroup(device),
+        LANES: smallestSubgroup(device) >= 8 ? 8 : 4,
+      }),
+      needs: (device: Device) => (smallestSubgroup(device) >= 4 ? null : "subgroups of 4 lanes or more"),
+      fits: inFours,
+    },
+  ] satisfies StepParts[];
+  return {
+    op,
+    steps: steps.map((parts: StepParts) => makeStep(`${op}/`, parts)),
+    rule(device, problem) {
+      const subgroups = smallestSubgroup(device);
+      if (subgroups >= 4 && problem.D % 4 === 0)
+        return { step: "3-subgroup", why: `subgroups of ${subgroups} or more` };
+      return { step: "2-workgroup", why: subgroups >= 4 ? "width no multiple of 4" : "no subgroups" };
+    },
+    shapeClass({ B, H, L, S, D, dtype, mask, isCausal, dropout: dropped, packed }) {
+      const flags = [
+        dtype,
+        mask ?? "",
+        isCausal ? "causal" : "",
+        dropped ? "dropout" : "",
+        packed ? "packed" : "",
+      ];
+      return [`${sizeBucket(B * H)}x${sizeBucket(L)}x${sizeBucket(S)}x${D}`, ...flags.filter(Boolean)].join(
+        ",",
+      );
+    },
+    own(kernel: OwnKernel) {
+      const rows = constantOf(kernel, "GROUP_ROWS");
+      const vec4 = /array<\s*vec4/.test(kernel.source.replace(/\/\/.*$/gm, ""));
+      return makeStep("", {
+        name: kernel.name,
+        idea: "your kernel",
+        source: kernel.source,
+        requires: /\bsubgroup/.test(kernel.source) ? ["subgroups"] : [],
+        vec4,
+        rows: () => rows,
+        constants: () => ({}),
+        ...(vec4 ? { fits: inFours } : {}),
+      });
+    },
+  };
+}
+
+/** The ladder of each stage: `attention`, `attention.dq`, `attention.dkv`. */
+export const ladders: Readonly<Record<Stage, Ladder<AttentionProblem, AttentionStep>>> = {
+  forward: makeLadder("forward", {
+    naive: forwardNaive,
+    workgroup: forwardWorkgroup,
+    subgroup: forwardSubgroup,
+  }),
+  dq: makeLadder("dq", { naive: dqNaive, workgroup: dqWorkgroup, subgroup: dqSubgroup }),
+  dkv: makeLadder("dkv", { naive: dkvNaive, workgroup: dkvWorkgroup, subgroup: dkvSubgroup }),
+};
+
+/** Constants and types of a kernel for a problem. */
+export function specialisation(
+  step: AttentionStep,
+  device: Device,
+  problem: AttentionProblem,
+): Specialisation {
+  const mask: Dtype = problem.packed ? "i32" : (problem.mask ?? "f32");
+  return {
+    constants: {
+      MASK: problem.mask === null ? 0 : problem.mask === "bool" ? 1 : 2,
+      // Only steps that take four keys at once make a difference of it; elsewhere it would just compile the same program twice.
+      MASK_PER_QUERY: step.vec4 && problem.mask === "bool" && problem.maskPerQuery,
+      CAUSAL: problem.isCausal,
+      PACKED: problem.packed,
+      DROPOUT: problem.dropout,
+      ...step.constants(device),
+    },
+    types: { T: problem.dtype, M: mask },
+  };
 }
 
 /** First step of backward: logsumexp and delta of each query. */
-export const deltaKernel: Kernel = { name: "attention/delta", source: deltaSource, snippets: [problem] };
+export const deltaKernel: Kernel = {
+  name: "attention.delta",
+  source: deltaSource,
+  snippets: [problemSource],
+};

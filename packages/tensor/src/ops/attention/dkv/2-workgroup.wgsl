@@ -1,13 +1,13 @@
-// Gradients of keys and values, step 2 of 3: tiles of 32 keys and 32 queries in workgroup memory.
+// Gradients of keys and values, step 2: tiles of 32 keys and 32 queries in workgroup memory.
 // Adds to step 1: a row of q, k, v or g is read from storage once for 32 others; dk and dv are touched once for 32 queries.
 // Needs: 64 invocations, 16 KiB workgroup memory.
 // Measured on llvmpipe (subgroups of 8, 2 busy cores), 16 x 12 heads, 64 tokens, 64 wide: 
 // 386 ms of CPU time.
-@group(0) @binding(1) var<storage, read> q: array<f32>;
-@group(0) @binding(2) var<storage, read> k: array<f32>;
-@group(0) @binding(3) var<storage, read> v: array<f32>;
+@group(0) @binding(1) var<storage, read> q: array<T>;
+@group(0) @binding(2) var<storage, read> k: array<T>;
+@group(0) @binding(3) var<storage, read> v: array<T>;
 @group(0) @binding(4) var<storage, read> mask: array<M>;
-@group(0) @binding(5) var<storage, read> g: array<f32>;
+@group(0) @binding(5) var<storage, read> g: array<T>;
 @group(0) @binding(6) var<storage, read> statistics: array<vec2<f32>>;
 @group(0) @binding(7) var<storage, read_write> dk: array<f32>;
 @group(0) @binding(8) var<storage, read_write> dv: array<f32>;
@@ -15,6 +15,8 @@
 // [key][query]: scores, then weights; and g · v, then gradients of the scores. Sixteen columns of q and g go where `left` and `right` were.
 var<workgroup> weights: array<f32, TILE * TILE>;
 var<workgroup> slopes: array<f32, TILE * TILE>;
+// Which queries may attend to each key.
+var<workgroup> spans: array<vec2<u32>, TILE>;
 
 @compute @workgroup_size(8, 8)
 fn main(
@@ -25,7 +27,10 @@ fn main(
   let b = group.z;
   let h = group.y;
   let first = group.x * TILE;
-  for (var i = 0u; i < params.queries; i += TILE) {
+  let last = min(first + TILE, params.keys) - 1u;
+  let tile = queries_of_tile(first, last);
+  if (index < TILE) { spans[index] = queries_of(min(first + index, last)); }
+  for (var i = tile.x; i < tile.y; i += TILE) {
     // 1. k · q and v · g of 32 keys and 32 queries.
     var scores = array<vec4<f32>, 4>();
     var g_v = array<vec4<f32>, 4>();
@@ -36,8 +41,8 @@ fn main(
         let at = (n % DEPTH) * TILE + row;
         left[at] = 0.0;
         right[at] = 0.0;
-        if (c < params.width && first + row < params.keys) { left[at] = k[k_at(b, h, first + row) + c]; }
-        if (c < params.width && i + row < params.queries) { right[at] = q[q_at(b, h, i + row) + c]; }
+        if (c < params.width && first + row < params.keys) { left[at] = f32(k[k_at(b, h, first + row) + c]); }
+        if (c < params.width && i + row < params.queries) { right[at] = f32(q[q_at(b, h, i + row) + c]); }
       }
       workgroupBarrier();
       add_product(&scores, local.x, local.y, min(DEPTH, params.width - d));
@@ -48,8 +53,8 @@ fn main(
         let at = (n % DEPTH) * TILE + row;
         left[at] = 0.0;
         right[at] = 0.0;
-        if (c < params.width && first + row < params.keys) { left[at] = v[v_at(b, h, first + row) + c]; }
-        if (c < params.width && i + row < params.queries) { right[at] = g[g_at(b, h, i + row) + c]; }
+        if (c < params.width && first + row < params.keys) { left[at] = f32(v[v_at(b, h, first + row) + c]); }
+        if (c < params.width && i + row < params.queries) { right[at] = f32(g[g_at(b, h, i + row) + c]); }
       }
       workgroupBarrier();
       add_product(&g_v, local.x, local.y, min(DEPTH, params.width - d));
@@ -68,7 +73,9 @@ fn main(
       let j = first + n / TILE;
       let query = i + n % TILE;
       let statistics_i = statistics[statistic(b, h, min(query, params.queries - 1u))];
-      let score = masked(weights[n], b, h, query, j);
+      let span = spans[n / TILE];
+      var score = HIDDEN;
+      if (query >= span.x && query < span.y) { score = masked(weights[n], b, h, query, j); }
       let weight = select(exp(score - statistics_i.x), 0.0, score <= HIDDEN);
       let keep = kept(b, h, query, j);
       weights[n] = weight * keep;
@@ -83,8 +90,8 @@ fn main(
         left[n] = 0.0;
         right[n] = 0.0;
         if (c < params.width && i + row < params.queries) {
-          left[n] = q[q_at(b, h, i + row) + c];
-          right[n] = g[g_at(b, h, i + row) + c];
+          left[n] = f32(q[q_at(b, h, i + row) + c]);
+          right[n] = f32(g[g_at(b, h, i + row) + c]);
         }
       }
       workgroupBarrier();
@@ -108,12 +115,18 @@ fn main(
         for (var c = 0u; c < 2u; c++) {
           if (d + 2u * local.x + c >= params.width) { continue; }
           var before = vec2<f32>();
-          if (i > 0u) { before = vec2<f32>(dk[at + c], dv[at + c]); }
+          if (i > tile.x) { before = vec2<f32>(dk[at + c], dv[at + c]); }
           dk[at + c] = before.x + out_k[r][c];
           dv[at + c] = before.y + out_v[r][c];
         }
       }
       workgroupBarrier();
+    }
+  }
+  if (tile.x >= tile.y && index < TILE && first + index <= last) {
+    for (var d = 0u; d < params.width; d++) {
+      dk[out_at(b, h, first + index) + d] = 0.0;
+      dv[out_at(b, h, first + index) + d] = 0.0;
     }
   }
 }

@@ -1,17 +1,47 @@
-// Gradients of keys and values, step 3 of 3: keys in lanes, queries and gradients handed round by subgroup broadcast.
-// Adds to step 2: as in the forward step 3 with queries and keys in each other's place. With dropout, eight lanes share the random
-// blocks of their eight keys by subgroupShuffle; that takes neighbouring invocations to be neighbouring lanes.
-// Needs: subgroups of 8 lanes or more (of any size), width, offsets and strides multiples of 4.
+// Gradients of keys and values, step 3: keys in lanes, queries and gradients handed round by subgroup broadcast.
+// Adds to step 2: as in the forward step 3 with queries and keys in each other's place. With dropout, the lanes of a group share the
+// random blocks of their keys by subgroupShuffle where neighbouring invocations are neighbouring lanes; the kernel looks whether
+// they are, and where not each makes all of its own.
+// Needs: subgroups of 4 lanes or more (of any size, in any order), width, offsets and strides multiples of 4.
 // Measured on llvmpipe (subgroups of 8, 2 busy cores), 16 x 12 heads, 64 tokens, 64 wide: 
 // 45 ms of CPU time.
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> q: array<vec4<T>>;
+@group(0) @binding(2) var<storage, read> k: array<vec4<T>>;
+@group(0) @binding(3) var<storage, read> v: array<vec4<T>>;
 @group(0) @binding(4) var<storage, read> mask: array<M>;
-@group(0) @binding(5) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> g: array<vec4<T>>;
 @group(0) @binding(6) var<storage, read> statistics: array<vec2<f32>>;
 @group(0) @binding(7) var<storage, read_write> dk: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> dv: array<vec4<f32>>;
+
+// Four columns, from 4d on, of the rows at these places.
+fn load_q(at: vec4<u32>, d: u32) -> mat4x4<f32> {
+  var x = mat4x4<f32>(vec4<f32>(q[at.x + d]), vec4<f32>(q[at.y + d]), vec4<f32>(), vec4<f32>());
+  if (LANES == 4u) {
+    x[2] = vec4<f32>(q[at.z + d]);
+    x[3] = vec4<f32>(q[at.w + d]);
+  }
+  return x;
+}
+fn load_g(at: vec4<u32>, d: u32) -> mat4x4<f32> {
+  var x = mat4x4<f32>(vec4<f32>(g[at.x + d]), vec4<f32>(g[at.y + d]), vec4<f32>(), vec4<f32>());
+  if (LANES == 4u) {
+    x[2] = vec4<f32>(g[at.z + d]);
+    x[3] = vec4<f32>(g[at.w + d]);
+  }
+  return x;
+}
+
+// (logsumexp, delta, 0, 0) of the queries at these places.
+fn load_statistics(at: vec4<u32>) -> mat4x4<f32> {
+  let zero = vec2<f32>();
+  var x = mat4x4<f32>(vec4<f32>(statistics[at.x], zero), vec4<f32>(statistics[at.y], zero), vec4<f32>(), vec4<f32>());
+  if (LANES == 4u) {
+    x[2] = vec4<f32>(statistics[at.z], zero);
+    x[3] = vec4<f32>(statistics[at.w], zero);
+  }
+  return x;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -21,23 +51,27 @@ fn main(
 ) {
   let b = group.z;
   let h = group.y;
-  let lane = invocation % 8u;
-  let first = group.x * ROWS * WORKGROUP + index;
+  let lane = invocation % LANES;
+  let tile_first = group.x * ROWS * WORKGROUP;
+  let first = tile_first + index;
+  let tile = queries_of_tile(tile_first, min(tile_first + ROWS * WORKGROUP, params.keys) - 1u);
   var row: array<u32, ROWS>;
+  var span: array<vec2<u32>, ROWS>;
   var key: array<u32, ROWS>;
   var value: array<u32, ROWS>;
   for (var r = 0u; r < ROWS; r++) {
     row[r] = min(first + r * WORKGROUP, params.keys - 1u);
+    span[r] = queries_of(row[r]);
     key[r] = k_at(b, h, row[r]);
     value[r] = v_at(b, h, row[r]);
   }
-  for (var i = 0u; i < params.queries; i += 16u) {
-    let i_0 = min(i + lane, params.queries - 1u);
-    let i_1 = min(i + 8u + lane, params.queries - 1u);
-    let query_0 = q_at(b, h, i_0);
-    let query_1 = q_at(b, h, i_1);
-    let gradient_0 = g_at(b, h, i_0);
-    let gradient_1 = g_at(b, h, i_1);
+  var neighbours = false;
+  if (DROPOUT) { neighbours = subgroupAll(subgroupShuffle(index, invocation - lane) + lane == index && index % LANES == lane); }
+  for (var i = tile.x; i < tile.y; i += 16u) {
+    // Where the queries and gradients begin that this lane loads.
+    let queries = rows_of_lane(i, lane, params.queries - 1u);
+    let query = params.q_offset + b * params.q_batch + h * params.q_head + queries * params.q_row;
+    let gradient = params.g_offset + b * params.g_batch + h * params.g_head + queries * params.g_row;
     // Of key r and the four queries from i + 4t on: w[4r + t] scores, then weights; u[4r + t] g · v, then slopes.
     var w = array<vec4<f32>, 4u * ROWS>();
     var u = array<vec4<f32>, 4u * ROWS>();
@@ -45,49 +79,54 @@ fn main(
       var x = array<vec4<f32>, ROWS>();
       var z = array<vec4<f32>, ROWS>();
       for (var r = 0u; r < ROWS; r++) {
-        x[r] = k[key[r] + d];
-        z[r] = v[value[r] + d];
+        x[r] = vec4<f32>(k[key[r] + d]);
+        z[r] = vec4<f32>(v[value[r] + d]);
       }
-      let q_0 = q[query_0 + d];
-      let q_1 = q[query_1 + d];
-      let y_0 = lanes_0_to_3(q_0);
+      let q_n = load_q(query, d);
+      let y_0 = rows_0_to_3(q_n);
       for (var r = 0u; r < ROWS; r++) { w[4u * r] = add_dots(w[4u * r], x[r], y_0); }
-      let y_1 = lanes_4_to_7(q_0);
+      let y_1 = rows_4_to_7(q_n);
       for (var r = 0u; r < ROWS; r++) { w[4u * r + 1u] = add_dots(w[4u * r + 1u], x[r], y_1); }
-      let y_2 = lanes_0_to_3(q_1);
+      let y_2 = rows_8_to_11(q_n);
       for (var r = 0u; r < ROWS; r++) { w[4u * r + 2u] = add_dots(w[4u * r + 2u], x[r], y_2); }
-      let y_3 = lanes_4_to_7(q_1);
+      let y_3 = rows_12_to_15(q_n);
       for (var r = 0u; r < ROWS; r++) { w[4u * r + 3u] = add_dots(w[4u * r + 3u], x[r], y_3); }
-      let g_0 = g[gradient_0 + d];
-      let g_1 = g[gradient_1 + d];
-      let y_4 = lanes_0_to_3(g_0);
+      let g_n = load_g(gradient, d);
+      let y_4 = rows_0_to_3(g_n);
       for (var r = 0u; r < ROWS; r++) { u[4u * r] = add_dots(u[4u * r], z[r], y_4); }
-      let y_5 = lanes_4_to_7(g_0);
+      let y_5 = rows_4_to_7(g_n);
       for (var r = 0u; r < ROWS; r++) { u[4u * r + 1u] = add_dots(u[4u * r + 1u], z[r], y_5); }
-      let y_6 = lanes_0_to_3(g_1);
+      let y_6 = rows_8_to_11(g_n);
       for (var r = 0u; r < ROWS; r++) { u[4u * r + 2u] = add_dots(u[4u * r + 2u], z[r], y_6); }
-      let y_7 = lanes_4_to_7(g_1);
+      let y_7 = rows_12_to_15(g_n);
       for (var r = 0u; r < ROWS; r++) { u[4u * r + 3u] = add_dots(u[4u * r + 3u], z[r], y_7); }
     }
-    let statistics_0 = statistics[statistic(b, h, i_0)];
-    let statistics_1 = statistics[statistic(b, h, i_1)];
-    let logsumexp = mat4x4<f32>(
-      scalars_0_to_3(statistics_0.x), scalars_4_to_7(statistics_0.x), scalars_0_to_3(statistics_1.x), scalars_4_to_7(statistics_1.x));
-    let delta = mat4x4<f32>(
-      scalars_0_to_3(statistics_0.y), scalars_4_to_7(statistics_0.y), scalars_0_to_3(statistics_1.y), scalars_4_to_7(statistics_1.y));
+    let s_n = load_statistics((b * params.heads + h) * params.queries + queries);
+    let s_0 = transpose(rows_0_to_3(s_n));
+    let s_1 = transpose(rows_4_to_7(s_n));
+    let s_2 = transpose(rows_8_to_11(s_n));
+    let s_3 = transpose(rows_12_to_15(s_n));
+    let logsumexp = mat4x4<f32>(s_0[0], s_1[0], s_2[0], s_3[0]);
+    let delta = mat4x4<f32>(s_0[1], s_1[1], s_2[1], s_3[1]);
     // Component r: bits of the 16 queries that may attend to key r, and for which dropout keeps it.
     var allowed = vec4<u32>();
     var keep = vec4<u32>();
     for (var r = 0u; r < ROWS; r++) {
       let key_r = min(first + r * WORKGROUP, params.keys - 1u);
-      allowed[r] = allowed_16_queries(b, h, i, key_r);
+      allowed[r] = allowed_16_queries(b, h, i, key_r, span[r]);
       if (DROPOUT) {
-        // The eight keys of neighbouring lanes share their random blocks: each lane makes those of two queries.
-        let group_r = first - lane + r * WORKGROUP;
-        let own = keep_8_keys(b, h, i_0, group_r) | (keep_8_keys(b, h, i_1, group_r) << 8u);
-        for (var n = 0u; n < 8u; n++) {
-          let bits = subgroupShuffle(own, invocation - lane + n) >> lane;
-          keep[r] |= ((bits & 1u) << n) | (((bits >> 8u) & 1u) << (n + 8u));
+        // Eight neighbouring keys share their random blocks: each lane makes those of the queries it loads.
+        let group_r = (first & ~7u) + r * WORKGROUP;
+        var own = 0u;
+        for (var n = 0u; n < LOADS; n++) { own |= keep_8_keys(b, h, queries[n], group_r) << (8u * n); }
+        for (var n = 0u; n < LANES; n++) {
+          let bits = subgroupShuffle(own, invocation - lane + n) >> (first & 7u);
+          for (var m = 0u; m < LOADS; m++) { keep[r] |= ((bits >> (8u * m)) & 1u) << (n + LANES * m); }
+        }
+        if (!neighbours) {
+          let count = min(params.queries - i, 16u);
+          keep[r] = 0u;
+          for (var n = 0u; n < count; n++) { keep[r] |= ((keep_8_keys(b, h, i + n, key_r) >> (key_r & 7u)) & 1u) << n; }
         }
       }
     }
@@ -105,36 +144,44 @@ fn main(
     for (var d = 0u; d < params.width / 4u; d++) {
       var x = array<vec4<f32>, ROWS>();
       var z = array<vec4<f32>, ROWS>();
-      if (i > 0u) {
+      if (i > tile.x) {
         for (var r = 0u; r < ROWS; r++) {
           x[r] = dk[out_at(b, h, row[r]) + d];
           z[r] = dv[out_at(b, h, row[r]) + d];
         }
       }
-      let q_0 = q[query_0 + d];
-      let q_1 = q[query_1 + d];
-      let y_0 = lanes_0_to_3(q_0);
+      let q_n = load_q(query, d);
+      let y_0 = rows_0_to_3(q_n);
       for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], u[4u * r], y_0); }
-      let y_1 = lanes_4_to_7(q_0);
+      let y_1 = rows_4_to_7(q_n);
       for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], u[4u * r + 1u], y_1); }
-      let y_2 = lanes_0_to_3(q_1);
+      let y_2 = rows_8_to_11(q_n);
       for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], u[4u * r + 2u], y_2); }
-      let y_3 = lanes_4_to_7(q_1);
+      let y_3 = rows_12_to_15(q_n);
       for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], u[4u * r + 3u], y_3); }
-      let g_0 = g[gradient_0 + d];
-      let g_1 = g[gradient_1 + d];
-      let y_4 = lanes_0_to_3(g_0);
+      let g_n = load_g(gradient, d);
+      let y_4 = rows_0_to_3(g_n);
       for (var r = 0u; r < ROWS; r++) { z[r] = add_rows(z[r], w[4u * r], y_4); }
-      let y_5 = lanes_4_to_7(g_0);
+      let y_5 = rows_4_to_7(g_n);
       for (var r = 0u; r < ROWS; r++) { z[r] = add_rows(z[r], w[4u * r + 1u], y_5); }
-      let y_6 = lanes_0_to_3(g_1);
+      let y_6 = rows_8_to_11(g_n);
       for (var r = 0u; r < ROWS; r++) { z[r] = add_rows(z[r], w[4u * r + 2u], y_6); }
-      let y_7 = lanes_4_to_7(g_1);
+      let y_7 = rows_12_to_15(g_n);
       for (var r = 0u; r < ROWS; r++) { z[r] = add_rows(z[r], w[4u * r + 3u], y_7); }
       for (var r = 0u; r < ROWS; r++) {
         if (first + r * WORKGROUP < params.keys) {
           dk[out_at(b, h, row[r]) + d] = x[r];
           dv[out_at(b, h, row[r]) + d] = z[r];
+        }
+      }
+    }
+  }
+  if (tile.x >= tile.y) {
+    for (var r = 0u; r < ROWS; r++) {
+      if (first + r * WORKGROUP < params.keys) {
+        for (var d = 0u; d < params.width / 4u; d++) {
+          dk[out_at(b, h, row[r]) + d] = vec4<f32>();
+          dv[out_at(b, h, row[r]) + d] = vec4<f32>();
         }
       }
     }

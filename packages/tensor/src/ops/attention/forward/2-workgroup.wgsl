@@ -1,12 +1,12 @@
-// Attention forward, step 2 of 3: tiles of 32 queries and 32 keys in workgroup memory.
+// Attention forward, step 2: tiles of 32 queries and 32 keys in workgroup memory.
 // Adds to step 1: a row of q, k or v is read from storage once for 32 others, not once for each, and the output is touched once
 // for 32 keys. The price is barriers, which are nearly free on a GPU and dear on a software driver.
 // Needs: 64 invocations, 12.4 KiB workgroup memory.
 // Measured on llvmpipe (subgroups of 8, 2 busy cores), 16 x 12 heads, 64 tokens, 64 wide: 
 // 190 ms of CPU time, 1.1 GFLOP per CPU-second.
-@group(0) @binding(1) var<storage, read> q: array<f32>;
-@group(0) @binding(2) var<storage, read> k: array<f32>;
-@group(0) @binding(3) var<storage, read> v: array<f32>;
+@group(0) @binding(1) var<storage, read> q: array<T>;
+@group(0) @binding(2) var<storage, read> k: array<T>;
+@group(0) @binding(3) var<storage, read> v: array<T>;
 @group(0) @binding(4) var<storage, read> mask: array<M>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<storage, read_write> logsumexp: array<f32>;
@@ -32,9 +32,9 @@ fn main(
     top[index] = HIDDEN;
     total[index] = 0.0;
   }
-  var end = params.keys;
-  if (CAUSAL) { end = min(end, first + TILE); }
-  for (var j = 0u; j < end; j += TILE) {
+  let last = min(first + TILE, params.queries) - 1u;
+  let tile = keys_of_tile(first, last);
+  for (var j = tile.x; j < tile.y; j += TILE) {
     // 1. Scores of 32 queries and 32 keys.
     var sums = array<vec4<f32>, 4>();
     for (var d = 0u; d < params.width; d += DEPTH) {
@@ -45,8 +45,8 @@ fn main(
         let at = (n % DEPTH) * TILE + row;
         left[at] = 0.0;
         right[at] = 0.0;
-        if (inside && first + row < params.queries) { left[at] = q[q_at(b, h, first + row) + c]; }
-        if (inside && j + row < params.keys) { right[at] = k[k_at(b, h, j + row) + c]; }
+        if (inside && first + row < params.queries) { left[at] = f32(q[q_at(b, h, first + row) + c]); }
+        if (inside && j + row < params.keys) { right[at] = f32(k[k_at(b, h, j + row) + c]); }
       }
       workgroupBarrier();
       add_product(&sums, local.x, local.y, min(DEPTH, params.width - d));
@@ -60,9 +60,11 @@ fn main(
     // 2. Softmax, one row an invocation.
     let count = min(TILE, params.keys - j);
     if (index < TILE) {
+      let span = keys_of(min(first + index, params.queries - 1u));
       var higher = top[index];
       for (var c = 0u; c < count; c++) {
-        let score = masked(weights[index * TILE + c], b, h, first + index, j + c);
+        var score = HIDDEN;
+        if (j + c >= span.x && j + c < span.y) { score = masked(weights[index * TILE + c], b, h, first + index, j + c); }
         weights[index * TILE + c] = score;
         higher = max(higher, score);
       }
@@ -83,7 +85,7 @@ fn main(
         let row = n / TILE;
         let c = d + n % TILE;
         values[n] = 0.0;
-        if (c < params.width && j + row < params.keys) { values[n] = v[v_at(b, h, j + row) + c]; }
+        if (c < params.width && j + row < params.keys) { values[n] = f32(v[v_at(b, h, j + row) + c]); }
       }
       workgroupBarrier();
       var out = array<vec4<f32>, 4>();
@@ -96,19 +98,22 @@ fn main(
         let row = 4u * local.y + r;
         if (first + row >= params.queries) { continue; }
         var factor = 1.0;
-        if (j + TILE >= end && total[row] != 0.0) { factor = 1.0 / total[row]; }
+        if (j + TILE >= tile.y && total[row] != 0.0) { factor = 1.0 / total[row]; }
         let at = out_at(b, h, first + row) + d + 4u * local.x;
         for (var c = 0u; c < 4u; c++) {
           if (d + 4u * local.x + c >= params.width) { continue; }
           var before = 0.0;
-          if (j > 0u) { before = y[at + c] * shrink[row]; }
+          if (j > tile.x) { before = y[at + c] * shrink[row]; }
           y[at + c] = (before + out[r][c]) * factor;
         }
       }
       workgroupBarrier();
     }
   }
-  if (index < TILE && first + index < params.queries) {
+  if (index < TILE && first + index <= last) {
+    if (tile.x >= tile.y) {
+      for (var d = 0u; d < params.width; d++) { y[out_at(b, h, first + index) + d] = 0.0; }
+    }
     logsumexp[statistic(b, h, first + index)] = select(top[index] + log(total[index]), NOWHERE, total[index] == 0.0);
   }
 }
