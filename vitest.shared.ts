@@ -10,12 +10,12 @@ if (process.platform === "linux" && !existsSync(process.env.XDG_RUNTIME_DIR ?? "
 // Reference data that tests compare with, and that they say is missing where it is.
 process.env.WGRAD_SHARED ??= resolve(import.meta.dirname, "../shared");
 
-/** Imports a `.wgsl` file as its text, as the build does. */
-const wgsl = {
-  name: "wgsl-as-text",
+/** Imports a `.wgsl` or `.html` file as its text, as the build does. */
+const texts = {
+  name: "files-as-text",
   enforce: "pre" as const,
   transform(code: string, id: string) {
-    return /\.wgsl(?:\?|$)/.test(id)
+    return /\.(?:wgsl|html)(?:\?|$)/.test(id)
       ? { code: `export default ${JSON.stringify(code)};`, map: null }
       : undefined;
   },
@@ -28,7 +28,7 @@ const wgsl = {
  */
 export function project(name: string, include = ["src/**/*.test.ts"]): ViteUserConfig {
   return {
-    plugins: [wgsl],
+    plugins: [texts],
     test: {
       name,
       include,

@@ -1,4 +1,4 @@
-// Builds the package in the current folder: JavaScript with esbuild (`.wgsl` files become strings), types with tsc.
+// Builds the package in the current folder: JavaScript with esbuild (`.wgsl` and `.html` files become strings), types with tsc.
 // The result replaces dist/ in one step, so whoever imports the package meanwhile finds the old one or the new one.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -27,7 +27,7 @@ try {
     packages: "external",
     external: ["node:*"],
     sourcemap: true,
-    loader: { ".wgsl": "text" },
+    loader: { ".wgsl": "text", ".html": "text" },
     logLevel: "warning",
   });
   // A type that does not check fails the build, yet the JavaScript is there to be tried.
