@@ -83,7 +83,7 @@ export * as init from "./nn/init.js";
 export { Dropout, Embedding, LayerNorm, Linear } from "./nn/layers.js";
 export { type LoadReport, Module, ModuleList, skipInit } from "./nn/module.js";
 export { Parameter } from "./nn/parameter.js";
-export { addLayerNorm } from "./ops/add-layer-norm/index.js";
+export { type AddLayerNormOptions, addLayerNorm } from "./ops/add-layer-norm/index.js";
 export { type AttentionOptions, scaledDotProductAttention } from "./ops/attention/index.js";
 export { type AvgPool2dOptions, avgPool2d } from "./ops/avg-pool2d/index.js";
 export { type ConvolutionOptions, conv2d, type Pair } from "./ops/conv2d/index.js";

@@ -1,14 +1,16 @@
-// layer norm, step 2 of 4: one row a workgroup of 64 invocations, which share the two sums by trees in workgroup memory.
+// layer norm, step 2 of 5: one row a workgroup of 64 invocations, which share the two sums by trees in workgroup memory.
 // Neighbouring invocations read neighbouring elements.
 // Needs: 256 bytes of workgroup memory.
 // Measured on llvmpipe, 2 cores: 1024x768 f32 in 9.4 ms of CPU time; a copy takes 2.3.
+const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
   let row = w.x + w.y * n.x;
   if (row >= params.rows) { return; }
   let base = row * params.length;
   var sums = V(0.0);
-  for (var i = l; i < params.length; i += 64u) { sums += value_at(base + i); }
+  for (var i = l; i < params.length; i += 64u) { sums += first_value(base + i); }
   let mean = workgroup_sum(total(sums), l) * params.scale;
   var squares = V(0.0);
   for (var i = l; i < params.length; i += 64u) {
@@ -19,7 +21,6 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   if (l == 0u) { stats[row] = vec2(mean, rstd); }
   for (var i = l; i < params.length; i += 64u) {
     let value = value_at(base + i);
-    keep(base + i, value);
     y[base + i] = Elements(affine((value - mean) * rstd, i));
   }
 }

@@ -3,9 +3,7 @@ import { expectDtype } from "../../dtype.js";
 import { ShapeError } from "../../errors.js";
 import { formatShape, numel, type Shape } from "../../shape.js";
 import type { Tensor } from "../../tensor.js";
-import { affineGradients, inputGradient, normalise } from "./normalise.js";
-
-export { variants as layerNormVariants } from "./variants.js";
+import { affineGradients, type BranchDropout, inputGradient, normalise } from "./normalise.js";
 
 interface LayerNormAttributes {
   /** Elements of a row. */
@@ -15,18 +13,20 @@ interface LayerNormAttributes {
   readonly residual: boolean;
   readonly weight: boolean;
   readonly bias: boolean;
+  /** Of x, before it is added to the residual. */
+  readonly dropout: BranchDropout | null;
 }
 
 const layerNormOp = defineOp<LayerNormAttributes>({
   name: "layer_norm",
-  forward(ctx, inputs, { length, eps, ...has }) {
+  forward(ctx, inputs, { length, eps, dropout, ...has }) {
     const rest = inputs.map((input) => input.contiguous());
     const x = rest.shift()!;
     const residual = has.residual ? rest.shift()! : null;
     const weight = has.weight ? rest.shift()! : null;
     const bias = has.bias ? rest.shift()! : null;
     const { y, stats, h } = normalise(
-      { x, residual, weight, bias },
+      { x, residual, weight, bias, dropout },
       length,
       eps,
       ctx.needsInputGrad.some(Boolean),
@@ -36,21 +36,19 @@ const layerNormOp = defineOp<LayerNormAttributes>({
   },
   backward(ctx, gradients) {
     const [h, stats, weight] = ctx.savedTensors as [Tensor, Tensor, Tensor | undefined];
-    const { length, ...has } = ctx.attributes;
+    const { length, dropout, ...has } = ctx.attributes;
     const dy = gradients[0]!.contiguous();
     const needs = [...ctx.needsInputGrad];
     const shapes = [...ctx.inputShapes];
     const dtypes = [...ctx.inputDtypes];
     const wanted = has.residual ? needs[0]! || needs[1]! : needs[0]!;
-    const dx = wanted ? inputGradient(h, dy, stats, weight ?? null, length) : null;
-    const first = has.residual ? 2 : 1;
-    if (!needs.slice(first).some(Boolean)) return has.residual ? [dx, dx] : [dx];
-    const affine = affineGradients(h, dy, stats, length, shapes[first]!, dtypes[first]!);
-    return [
-      ...(has.residual ? [dx, dx] : [dx]),
-      ...(has.weight ? [affine.weight] : []),
-      ...(has.bias ? [affine.bias] : []),
-    ];
+    const kept = { h, dy, stats, weight: weight ?? null };
+    const found = wanted ? inputGradient(kept, length, has.residual, dropout) : null;
+    const inner = has.residual ? [found?.dx ?? null, found?.dresidual ?? null] : [found?.dx ?? null];
+    const first = inner.length;
+    if (!needs.slice(first).some(Boolean)) return inner;
+    const affine = affineGradients(kept, length, shapes[first]!, dtypes[first]!);
+    return [...inner, ...(has.weight ? [affine.weight] : []), ...(has.bias ? [affine.bias] : [])];
   },
 });
 
@@ -63,6 +61,7 @@ export function callLayerNorm(
   weight: Tensor | null,
   bias: Tensor | null,
   eps: number,
+  dropout: BranchDropout | null = null,
 ): Tensor {
   expectDtype(name, "x", x.dtype, ["f32", "f16"]);
   const tail = x.shape.slice(x.rank - normalizedShape.length);
@@ -92,6 +91,7 @@ export function callLayerNorm(
     residual: residual !== null,
     weight: weight !== null,
     bias: bias !== null,
+    dropout,
   });
 }
 
@@ -106,7 +106,7 @@ export function callLayerNorm(
  * @returns the shape and type of `x`
  *
  * Backward keeps x and two numbers a row (mean, 1 / sqrt(variance + eps)). Gradients of weight and bias are summed in a
- * fixed order, so that they are the same in every run. Error: see `cases.ts`. Ladder of kernels: `variants.ts`.
+ * fixed order, so that they are the same in every run. Error: see `cases.ts`. Kernels: `ladder.ts`.
  * Source: Ba, Kiros, Hinton 2016.
  * @throws ShapeError if x does not end in `normalizedShape`, or weight or bias do not have it
  * @throws DtypeError for integers and bool

@@ -1,16 +1,19 @@
 import { afterAll, describe, expect, it } from "vitest";
+import { gradcheck } from "../../autograd/gradcheck.js";
 import { noGrad, scope } from "../../autograd/modes.js";
 import type { Device } from "../../device/device.js";
+import { Generator } from "../../random/generator.js";
 import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
 import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
 import { addLayerNorm } from "../add-layer-norm/index.js";
-import { numbers, openBoth } from "../rows/testing.js";
+import { dropout } from "../dropout/index.js";
+import { numbers, openBoth, stepChoices } from "../rows/testing.js";
 import { cases, type LayerNormCase, tolerance } from "./cases.js";
 import { layerNorm } from "./index.js";
+import { layerNormBackwardLadder, layerNormColumnsLadder, layerNormLadder } from "./ladder.js";
 import { layerNormReference } from "./reference.js";
-import { variants } from "./variants.js";
 
 const devices = await openBoth();
 afterAll(() => {
@@ -61,12 +64,14 @@ async function check(device: Device, test: LayerNormCase, summed: boolean): Prom
 }
 
 for (const { name, device } of devices) {
-  const runs = [{ name: "the default", requires: [] }, ...variants];
-  for (const variant of runs) {
-    const can = variant.requires.every((feature) => device.features.has(feature));
-    describe.skipIf(!can)(`${variant.name} with ${name}`, () => {
+  for (const choice of stepChoices(device, [
+    layerNormLadder,
+    layerNormBackwardLadder,
+    layerNormColumnsLadder,
+  ])) {
+    describe(`${choice.name} with ${name}`, () => {
       it.skipIf(fixturesMissing)("computes PyTorch's values", async () => {
-        if (variant.name !== "the default") device.variants.set("layer_norm", variant.name);
+        choice.apply();
         try {
           await expectFixtures(device, "layer_norm");
         } finally {
@@ -76,7 +81,7 @@ for (const { name, device } of devices) {
       for (const test of cases) {
         const lacks = test.dtype === "f16" && !device.features.has("shader-f16");
         it.skipIf(lacks)(`${test.name} [${test.shape.join(", ")}]`, async () => {
-          if (variant.name !== "the default") device.variants.set("layer_norm", variant.name);
+          choice.apply();
           try {
             await check(device, test, false);
             if (test.normalizedShape.length === 1) await check(device, test, true);
@@ -87,6 +92,73 @@ for (const { name, device } of devices) {
       }
     });
   }
+}
+
+for (const { name, device } of devices) {
+  describe(`dropout, then the residual, then layer norm, with ${name}`, () => {
+    for (const { shape, dtype, offset } of [
+      { shape: [70, 384], dtype: "f32", offset: 0 },
+      { shape: [5, 7], dtype: "f32", offset: 0 },
+      { shape: [3, 333], dtype: "f32", offset: 1 },
+      { shape: [9, 128], dtype: "f16", offset: 0 },
+    ] as const) {
+      const lacks = dtype === "f16" && !device.features.has("shader-f16");
+      it.skipIf(lacks)(`is the three in one for [${shape.join(", ")}] ${dtype}`, async () => {
+        const length = shape[1];
+        const count = shape[0] * length;
+        for (const choice of stepChoices(device, [layerNormLadder, layerNormBackwardLadder])) {
+          const run = async (fused: boolean) => {
+            const leaf = (seed: number, of: readonly number[], type: "f32" | "f16") =>
+              Tensor.from(device, numbers(numel(of), seed, type), of, { dtype: type, requiresGrad: true });
+            const whole = leaf(1, [shape[0] + offset, length], dtype);
+            const [residual, w, b] = [
+              leaf(2, shape, dtype),
+              leaf(3, [length], "f32"),
+              leaf(4, [length], "f32"),
+            ];
+            const y = scope(() => {
+              const x = whole.narrow(0, offset, shape[0]);
+              const generator = new Generator(11);
+              const made = fused
+                ? addLayerNorm(x, residual, w, b, 1e-5, { dropoutP: 0.3, generator })
+                : layerNorm(dropout(x, 0.3, true, generator).add(residual), [length], w, b);
+              made.backward({ gradient: Tensor.from(device, numbers(count, 5, dtype), shape, { dtype }) });
+              return made;
+            });
+            const read = [y, ...[whole, residual, w, b].map((tensor) => tensor.grad!)];
+            const values = [];
+            for (const tensor of read) values.push(await tensor.toArray());
+            for (const tensor of [y, whole, residual, w, b]) tensor.dispose();
+            return values;
+          };
+          choice.apply();
+          try {
+            const want = await run(false);
+            const limit = dtype === "f16" ? { rtol: 2 ** -9, atol: 2 ** -7 } : { rtol: 1e-5, atol: 2e-5 };
+            for (const [i, got] of (await run(true)).entries()) {
+              expectClose(
+                got,
+                want[i]!,
+                limit,
+                `${choice.name}: ${["y", "dx", "dresidual", "dweight", "dbias"][i]}`,
+              );
+            }
+          } finally {
+            device.variants.clear();
+          }
+        }
+      });
+    }
+
+    it("passes gradcheck", async () => {
+      const leaf = (seed: number, of: readonly number[]) =>
+        Tensor.from(device, numbers(numel(of), seed), of, { requiresGrad: true });
+      const inputs = [leaf(1, [3, 8]), leaf(2, [3, 8]), leaf(3, [8]), leaf(4, [8])];
+      const fn = (x: Tensor, r: Tensor, w: Tensor, b: Tensor) =>
+        addLayerNorm(x, r, w, b, 1e-5, { dropoutP: 0.4, generator: new Generator(3) });
+      expect(await gradcheck(fn as (...of: Tensor[]) => Tensor, inputs, { eps: 5e-3 })).toBe(true);
+    });
+  });
 }
 
 describe("layer norm", () => {
@@ -103,17 +175,26 @@ describe("layer norm", () => {
     expect(await once()).toEqual(await once());
   });
 
-  it("takes one dispatch forward and three backward, also of a sum", () => {
-    const x = Tensor.from(device, numbers(64, 1), [4, 16], { requiresGrad: true });
-    const w = Tensor.from(device, numbers(16, 2), [16], { requiresGrad: true });
+  it("takes one dispatch forward and two backward, also of a sum and with dropout", () => {
+    const leaf = (count: number, shape: number[]) =>
+      Tensor.from(device, numbers(count, 1), shape, { requiresGrad: true });
+    const [x, residual, w, b] = [leaf(64, [4, 16]), leaf(64, [4, 16]), leaf(16, [16]), leaf(16, [16])];
     const dy = Tensor.from(device, numbers(64, 3), [4, 16]);
-    scope(() => {
-      const before = device.counters.dispatches;
-      const y = addLayerNorm(x, x.detach(), w, w);
-      expect(device.counters.dispatches - before).toBe(1);
-      y.backward({ gradient: dy });
-    });
-    expect(w.grad).not.toBeNull();
+    for (const dropoutP of [0, 0.5]) {
+      scope(() => {
+        const before = device.counters.dispatches;
+        const y = addLayerNorm(x, residual, w, b, 1e-5, { dropoutP });
+        expect(device.counters.dispatches - before).toBe(1);
+        y.backward({ gradient: dy });
+        // The gradient of x is that of the residual without dropout, and each leaf gets its own.
+        expect(device.counters.dispatches - before).toBeLessThanOrEqual(dropoutP > 0 ? 3 : 5);
+      });
+      for (const tensor of [x, residual, w, b]) {
+        expect(tensor.grad).not.toBeNull();
+        tensor.grad!.dispose();
+        tensor.grad = null;
+      }
+    }
   });
 
   it("stores no sum where nothing is recorded", () => {

@@ -1,8 +1,9 @@
-// `length` and offsets count Elements. stats[row] = (mean, 1 / sqrt(variance + eps)), kept for backward.
+// What every program of layer norm shares. `length` and offsets count Elements. stats[row] = (mean, 1 / sqrt(variance + eps)), kept for backward.
 struct Params {
   rows: u32, length: u32, x_offset: u32, weight_offset: u32, bias_offset: u32, residual_offset: u32,
   scale: f32,  // 1 / number of elements of a row
   eps: f32,
+  seed: vec2<u32>, first_block: vec2<u32>, p: f32, dropout_scale: f32,  // of the dropout on x, if there is one
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> y: array<Elements>;

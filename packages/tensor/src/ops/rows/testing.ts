@@ -1,22 +1,8 @@
 import type { Device } from "../../device/device.js";
-import { type Dtype, fromHalfBits, toHalfBits } from "../../dtype.js";
+import type { Ladder } from "../../kernels/ladder.js";
 import { openDevice } from "../../node.js";
 
-/** Numbers in [-scale, scale) around `mean`, rounded to the type they will be stored in; the same in every run. */
-export function numbers(
-  count: number,
-  seed: number,
-  dtype: Dtype = "f32",
-  scale = 1,
-  mean = 0,
-): Float32Array {
-  let state = (seed * 2654435761 + 12345) >>> 0;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    const value = mean + scale * (((state >>> 8) - 2 ** 23) / 2 ** 23);
-    return dtype === "f16" ? fromHalfBits(toHalfBits(value)) : value;
-  });
-}
+export { numbers } from "./numbers.js";
 
 /** The adapter as it is, and limited to what WebGPU guarantees: 256 invocations, no f16, no subgroups. */
 export async function openBoth(): Promise<{ name: string; device: Device }[]> {
@@ -24,4 +10,28 @@ export async function openBoth(): Promise<{ name: string; device: Device }[]> {
     { name: "all features", device: await openDevice() },
     { name: "guaranteed limits only", device: await openDevice({ limits: "default", features: [] }) },
   ];
+}
+
+/**
+ * Choices of steps to run a test with: the default, then the first steps of all ladders, the second, and so on, so that each step
+ * of each has its turn. A ladder without a step that can run there stays with its rule.
+ */
+export function stepChoices(
+  device: Device,
+  ladders: readonly Ladder<never>[],
+): { readonly name: string; apply(): void }[] {
+  const depth = Math.max(...ladders.map((ladder) => ladder.steps.length));
+  const choices = Array.from({ length: depth }, (_, i) => {
+    const steps = ladders.flatMap((ladder) => {
+      const step = ladder.steps[i];
+      return step && step.needs(device) === null ? [[ladder.op, step.name] as const] : [];
+    });
+    return {
+      name: steps.map(([op, step]) => `${op}/${step}`).join(" "),
+      apply: () => {
+        for (const [op, step] of steps) device.variants.set(op, step);
+      },
+    };
+  });
+  return [{ name: "the default", apply: () => {} }, ...choices.filter(({ name }) => name !== "")];
 }

@@ -1,14 +1,14 @@
 import { defineOp } from "../../autograd/define-op.js";
 import { gridFor } from "../../device/kernel.js";
 import { expectDtype } from "../../dtype.js";
+import { choose } from "../../kernels/ladder.js";
 import { normalizeDim } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { lanesFor } from "../rows/launch.js";
-import { chooseVariant } from "./variants.js";
+import { softmaxBackwardLadder, softmaxLadder } from "./ladder.js";
 
-export { variants as softmaxVariants } from "./variants.js";
-
-interface SoftmaxAttributes {
+/** Along which dimension, and whether the logarithm is wanted. */
+export interface SoftmaxAttributes {
   /** Counted from the front. */
   readonly dim: number;
   readonly log: boolean;
@@ -23,46 +23,45 @@ function cut(x: Tensor, dim: number): { rows: number; length: number; inner: num
 
 /** Runs a kernel over rows along `dim`; `inputs` have no gaps. */
 function launch(
-  part: "forward" | "backward",
+  ladder: typeof softmaxLadder,
   inputs: readonly Tensor[],
   { dim, log }: SoftmaxAttributes,
 ): Tensor {
   const x = inputs[0]!;
-  const { device } = x;
+  const { device, dtype } = x;
   const { rows, length, inner } = cut(x, dim);
-  const variant = chooseVariant(device, inner);
-  // A row an invocation may lie anyhow; where invocations share a row, its elements must be neighbours.
-  const strided = variant.rowsPerGroup > 1;
-  if (inner > 1 && !strided) {
-    const moved = inputs.map((input) => input.transpose(dim, -1).contiguous());
-    return launch(part, moved, { dim: x.rank - 1, log }).transpose(dim, -1);
-  }
-  const y = Tensor.empty(device, x.shape, x.dtype);
+  const { step } = choose(device, ladder, { rows, length, inner, dtype, log });
+  const y = Tensor.empty(device, x.shape, dtype);
   const lanes = inner === 1 ? lanesFor(length, inputs) : 1;
-  device.run(variant.kernels[part][lanes], {
-    buffers: [...inputs.map((input) => input.storage.buffer), y.storage.buffer],
-    params: [
-      rows,
-      length / lanes,
-      ...(strided ? [inner] : []),
-      ...inputs.map((input) => input.offset / lanes),
-    ],
-    grid: gridFor(rows, variant.rowsPerGroup),
-    specialisation: { types: { T: x.dtype }, constants: { LOG: log } },
+  device.run(step.kernels[lanes], {
+    buffers: [...inputs, y].map((tensor) => tensor.storage.buffer),
+    params: [rows, length / lanes, inner, ...inputs.map((input) => input.offset / lanes)],
+    grid: gridFor(rows, step.rowsPerGroup(device)),
+    specialisation: { types: { T: dtype }, constants: { LOG: log, SUBGROUP: device.subgroupSize } },
   });
   return y;
+}
+
+/** The result for an x without gaps. */
+export function softmaxValues(x: Tensor, attributes: SoftmaxAttributes): Tensor {
+  return launch(softmaxLadder, [x], attributes);
+}
+
+/** Gradient of x from the result and its gradient, both without gaps. */
+export function softmaxGradient(y: Tensor, dy: Tensor, attributes: SoftmaxAttributes): Tensor {
+  return launch(softmaxBackwardLadder, [y, dy], attributes);
 }
 
 const softmaxOp = defineOp<SoftmaxAttributes>({
   name: "softmax",
   forward(ctx, [x], attributes) {
-    const y = launch("forward", [x!.contiguous()], attributes);
+    const y = softmaxValues(x!.contiguous(), attributes);
     ctx.saveForBackward(y);
     return y;
   },
   backward(ctx, [dy]) {
     const y = ctx.savedTensors[0]!;
-    return [launch("backward", [y.contiguous(), dy!.contiguous()], ctx.attributes)];
+    return [softmaxGradient(y, dy!.contiguous(), ctx.attributes)];
   },
 });
 
@@ -73,7 +72,7 @@ const softmaxOp = defineOp<SoftmaxAttributes>({
  * @param dim negative counts from the end
  * @returns the shape and type of `x`
  *
- * Backward keeps the result only: dx = y (dy - sum(y dy)). Error: see `cases.ts`. Ladder of kernels: `variants.ts`.
+ * Backward keeps the result only: dx = y (dy - sum(y dy)). Error: see `cases.ts`. Kernels: `ladder.ts`.
  * @throws ShapeError if `dim` is out of range
  * @throws DtypeError for integers and bool
  */

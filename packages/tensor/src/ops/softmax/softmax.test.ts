@@ -5,11 +5,11 @@ import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
 import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
-import { numbers, openBoth } from "../rows/testing.js";
+import { numbers, openBoth, stepChoices } from "../rows/testing.js";
 import { cases, type SoftmaxCase, tolerance } from "./cases.js";
 import { logSoftmax, softmax } from "./index.js";
+import { softmaxBackwardLadder, softmaxLadder } from "./ladder.js";
 import { softmaxGradientReference, softmaxReference } from "./reference.js";
-import { variants } from "./variants.js";
 
 const devices = await openBoth();
 afterAll(() => {
@@ -71,12 +71,10 @@ async function check(device: Device, test: SoftmaxCase, log: boolean): Promise<v
 }
 
 for (const { name, device } of devices) {
-  const runs = [{ name: "the default", requires: [] }, ...variants];
-  for (const variant of runs) {
-    const can = variant.requires.every((feature) => device.features.has(feature));
-    describe.skipIf(!can)(`${variant.name} with ${name}`, () => {
+  for (const choice of stepChoices(device, [softmaxLadder, softmaxBackwardLadder])) {
+    describe(`${choice.name} with ${name}`, () => {
       it.skipIf(fixturesMissing)("computes PyTorch's values", async () => {
-        if (variant.name !== "the default") device.variants.set("softmax", variant.name);
+        choice.apply();
         try {
           await expectFixtures(device, "softmax");
           await expectFixtures(device, "log_softmax");
@@ -87,7 +85,7 @@ for (const { name, device } of devices) {
       for (const test of cases) {
         const lacks = test.dtype === "f16" && !device.features.has("shader-f16");
         it.skipIf(lacks)(`${test.name} [${test.shape.join(", ")}]`, async () => {
-          if (variant.name !== "the default") device.variants.set("softmax", variant.name);
+          choice.apply();
           try {
             await check(device, test, false);
             await check(device, test, true);
@@ -126,7 +124,7 @@ describe("softmax", () => {
   it("names a variant that does not exist, with those that do", () => {
     device.variants.set("softmax", "9-magic");
     const x = Tensor.from(device, new Float32Array(6), [2, 3]);
-    expect(() => x.softmax(1)).toThrow(/variant 9-magic does not exist.*1-naive, 2-workgroup/);
+    expect(() => x.softmax(1)).toThrow(/there is no variant 9-magic.*1-naive, 2-workgroup/);
     device.variants.clear();
   });
 });

@@ -1,11 +1,14 @@
-// With n = (x - mean) rstd and g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)), means over the row.
-struct Params { rows: u32, length: u32, x_offset: u32, dy_offset: u32, weight_offset: u32, scale: f32 }
+// What every program of layer norm's backward shares; `x` is what was normalised. With n = (x - mean) rstd and g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)), means over the row.
+struct Params {
+  rows: u32, length: u32, x_offset: u32, dy_offset: u32, weight_offset: u32,
+  scale: f32,  // 1 / number of elements of a row
+  seed: vec2<u32>, first_block: vec2<u32>, p: f32, dropout_scale: f32,  // of the dropout on x, if there was one
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Elements>;
 @group(0) @binding(2) var<storage, read> dy: array<Elements>;
 @group(0) @binding(3) var<storage, read> stats: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read> weight: array<Weights>;
-@group(0) @binding(5) var<storage, read_write> dx: array<Elements>;
 
 fn weighted_gradient(at: u32, column: u32) -> V {
   let gradient = V(dy[params.dy_offset + at]);

@@ -1,7 +1,7 @@
-// Gradients of weight and bias, first of two dispatches: sums down the columns of a block of rows.
+// gradients of layer norm's weight and bias, step 2 of 3, first of two dispatches: sums down the columns of a block of rows.
 //   parts[block][0][column] = sum of dy n,  parts[block][1][column] = sum of dy
 // An invocation owns a column (or four) of a block, so that neighbours read neighbouring columns; no atomics, so the sums
-// are the same in every run.
+// are the same in every run. Adds to step 1: invocations enough for a GPU. Needs: nothing.
 struct Params { rows: u32, length: u32, x_offset: u32, dy_offset: u32, blocks: u32, block_rows: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Elements>;

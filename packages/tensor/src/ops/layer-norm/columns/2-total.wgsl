@@ -1,4 +1,4 @@
-// Gradients of weight and bias, second of two dispatches: adds the blocks up in order.
+// gradients of layer norm's weight and bias, step 2 of 3, second of two dispatches: adds the blocks up in order.
 struct Params { length: u32, blocks: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> parts: array<V>;
