@@ -57,6 +57,10 @@ export class StepRecorder implements Recorder {
     this.temporaries.push(made);
   }
 
+  lasting(buffer: PooledBuffer): void {
+    this.#current.delete(buffer);
+  }
+
   released(buffer: PooledBuffer): void {
     const temporary = this.#current.get(buffer);
     if (temporary) temporary.released = true;

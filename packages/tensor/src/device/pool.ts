@@ -1,6 +1,6 @@
 import { LimitError } from "../errors.js";
 import { BufferUsage } from "./constants.js";
-import { currentRecorder } from "./recording.js";
+import { currentRecorder, noteAcquired } from "./recording.js";
 
 /** A GPU buffer owned by the pool. */
 export interface PooledBuffer {
@@ -84,7 +84,7 @@ export class BufferPool {
     this.#liveBuffers++;
     this.#liveBytes += found.size;
     this.#peakLiveBytes = Math.max(this.#peakLiveBytes, this.#liveBytes);
-    currentRecorder()?.acquired(found);
+    noteAcquired(found);
     return found;
   }
 

@@ -13,6 +13,8 @@ export interface Recorder {
   command(command: Command): void;
   /** A buffer was given out, and from now on is another one than before under the same name. */
   acquired(buffer: PooledBuffer): void;
+  /** A buffer was given out for what outlasts the step: see `setUp`. */
+  lasting(buffer: PooledBuffer): void;
   /** A buffer's holder let go of it. */
   released(buffer: PooledBuffer): void;
   /** `run` was called and is to be called again at each replay, in its place among the live parameters. */
@@ -27,21 +29,41 @@ export interface Recorder {
 }
 
 let recorder: Recorder | null = null;
+let paused = false;
 
 /** Who records now; null for nobody. Recording is synchronous, as are `scope` and `noGrad`. */
 export function currentRecorder(): Recorder | null {
-  return recorder;
+  return paused ? null : recorder;
 }
 
-/** Runs `body` while `listener` hears what it enqueues. */
-export function recordTo<T>(listener: Recorder | null, body: () => T): T {
-  const before = recorder;
+function recordingAs<T>(listener: Recorder | null, isPaused: boolean, body: () => T): T {
+  const before = { recorder, paused };
   recorder = listener;
+  paused = isPaused;
   try {
     return body();
   } finally {
-    recorder = before;
+    ({ recorder, paused } = before);
   }
+}
+
+/** Runs `body` while `listener` hears what it enqueues. */
+export function recordTo<T>(listener: Recorder, body: () => T): T {
+  return recordingAs(listener, false, body);
+}
+
+/**
+ * Runs `body`, which makes tensors that are to outlive the step, such as an optimizer's moments: it is carried out, but not
+ * repeated when the step is replayed.
+ */
+export function setUp<T>(body: () => T): T {
+  return recordingAs(recorder, true, body);
+}
+
+/** Tells who records that a buffer is given out. Called by the pool. */
+export function noteAcquired(buffer: PooledBuffer): void {
+  if (paused) recorder?.lasting(buffer);
+  else recorder?.acquired(buffer);
 }
 
 /**
@@ -50,5 +72,5 @@ export function recordTo<T>(listener: Recorder | null, body: () => T): T {
  */
 export function effect(change: () => void): void {
   change();
-  recorder?.effect(change);
+  currentRecorder()?.effect(change);
 }
