@@ -1,5 +1,5 @@
 import { f32, live, type ParamValue } from "../device/kernel.js";
-import { recordTo } from "../device/recording.js";
+import { setUp } from "../device/recording.js";
 import {
   type AdamSlot,
   adamStep,
@@ -78,10 +78,7 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
     const { group } = ready[0]!;
     const { device } = ready[0]!.parameter;
     const step = prepareAdam(ready.map(({ parameter }) => ({ parameter, state: this.stateOf(parameter) })));
-    this.#neutral ??= recordTo(null, () => [
-      Tensor.full(device, [], 1).keep(),
-      Tensor.full(device, [], 0).keep(),
-    ]);
+    this.#neutral ??= setUp(() => [Tensor.full(device, [], 1).keep(), Tensor.full(device, [], 0).keep()]);
     const scale = gradScale ?? this.#neutral[0];
     const counted =
       foundInf !== undefined || ready.some(({ parameter }) => this.stateOf(parameter).step instanceof Tensor);
@@ -126,7 +123,7 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
   #controlOf(ready: readonly AdamReady[]): Tensor {
     const { device } = ready[0]!.parameter;
     const count = this.paramGroups.reduce((sum, { params }) => sum + params.length, 0);
-    return recordTo(null, () => {
+    return setUp(() => {
       this.#control ??= Tensor.zeros(device, [controlSize(count)]).keep();
       const { storage } = this.#control;
       for (const { parameter, index } of ready) {

@@ -1,7 +1,7 @@
 import { dropGradient } from "../autograd/graph.js";
 import { noGrad, scope } from "../autograd/modes.js";
 import { at } from "../device/place.js";
-import { currentRecorder, effect, recordTo } from "../device/recording.js";
+import { currentRecorder, effect, setUp } from "../device/recording.js";
 import { DtypeError, ShapeError, ValueError } from "../errors.js";
 import { where } from "../ops/elementwise/where.js";
 import { Tensor } from "../tensor.js";
@@ -170,7 +170,7 @@ export abstract class Optimizer<Options extends { lr: number | null }> {
       return found;
     }
     // Zeroes once, not again whenever a captured step is replayed.
-    const made = recordTo(null, () => Tensor.zeros(parameter.device, shape).keep());
+    const made = setUp(() => Tensor.zeros(parameter.device, shape).keep());
     state[name] = made;
     return made;
   }

@@ -3,6 +3,7 @@ import { gridFor, type Kernel, type ParamValue } from "../../device/kernel.js";
 import { type Ladder, type LadderStep, type OwnKernel, sizeBucket } from "../../kernels/ladder.js";
 import { constantOf } from "../../kernels/own.js";
 import { Tensor } from "../../tensor.js";
+import { ends, padded, switchOver } from "../many/index.js";
 import naiveSource from "./1-naive.wgsl";
 import vec4Source from "./2-vec4.wgsl";
 import manySource from "./3-many.wgsl";
@@ -104,8 +105,6 @@ function widthOn(device: Device): number {
 /** The bindings of a dispatch over `width` tensors, and the functions that choose among them. */
 function bindings(width: number): string {
   const all = Array.from({ length: width }, (_, t) => t);
-  const choice = (line: (t: number) => string) =>
-    `switch (t) {\n${all.map((t) => `    ${t === width - 1 ? "default" : `case ${t}u`}: { ${line(t)} }`).join("\n")}\n  }`;
   return [
     ...all.flatMap((t) => [
       `@group(0) @binding(${2 * t + 1}) var<storage, read> gradient${t}: array<vec4<f32>>;`,
@@ -113,17 +112,11 @@ function bindings(width: number): string {
     ]),
     `@group(0) @binding(${2 * width + 1}) var<storage, read_write> moments: array<vec4<f32>>;`,
     `@group(0) @binding(${2 * width + 2}) var<storage, read> control: array<f32>;`,
-    `fn gradient(t: u32, i: u32) -> vec4<f32> {\n  ${choice((t) => `return gradient${t}[i];`)}\n}`,
-    `fn parameter(t: u32, i: u32) -> vec4<f32> {\n  ${choice((t) => `return parameter${t}[i];`)}\n}`,
-    `fn set_parameter(t: u32, i: u32, p: vec4<f32>) {\n  ${choice((t) => `parameter${t}[i] = p;`)}\n}`,
+    `fn gradient(t: u32, i: u32) -> vec4<f32> {\n  ${switchOver(width, (t) => `return gradient${t}[i];`)}\n}`,
+    `fn parameter(t: u32, i: u32) -> vec4<f32> {\n  ${switchOver(width, (t) => `return parameter${t}[i];`)}\n}`,
+    `fn set_parameter(t: u32, i: u32, p: vec4<f32>) {\n  ${switchOver(width, (t) => `parameter${t}[i] = p;`)}\n}`,
   ].join("\n");
 }
-
-/** Pads a list to eight: a `Params` struct has a fixed size, and the last tensors may be fewer. */
-const eight = <T extends ParamValue>(values: readonly T[], fill: T): T[] => [
-  ...values,
-  ...new Array<T>(8 - values.length).fill(fill),
-];
 
 /** A step over many tensors at once, `length` times 64 vec4s to a workgroup. */
 function joint(name: string, idea: string, source: string, length: number): AdamStep {
@@ -146,9 +139,9 @@ function joint(name: string, idea: string, source: string, length: number): Adam
         if (other > 0) part.length = other;
         i += part.length;
         const counts = part.map((slot) => Math.ceil(slot.parameter.numel / 4));
-        const ends: number[] = [];
-        for (const count of counts) ends.push((ends.at(-1) ?? 0) + Math.ceil(count / (64 * length)));
-        const groups = ends.at(-1)!;
+        const last = ends(counts.map((count) => Math.ceil(count / (64 * length))));
+        const groups = last.at(-1)!;
+        const eight = (values: readonly ParamValue[]) => padded(values, 8, 0);
         // A buffer may be bound for writing only once: missing tensors get scratch memory of their own.
         const spare = Array.from({ length: width - part.length }, () => Tensor.empty(device, [4]));
         device.run(kernel, {
@@ -164,28 +157,13 @@ function joint(name: string, idea: string, source: string, length: number): Adam
             0,
             0,
             ...shared(settings),
-            ...eight(ends, groups),
-            ...eight(counts, 0),
-            ...eight(
-              part.map((slot) => slot.expAvg.offset / 4),
-              0,
-            ),
-            ...eight(
-              part.map((slot) => slot.correctionsAt),
-              0,
-            ),
-            ...eight<ParamValue>(
-              part.map((slot) => slot.rate),
-              0,
-            ),
-            ...eight<ParamValue>(
-              part.map((slot) => slot.inverseRoot),
-              0,
-            ),
-            ...eight<ParamValue>(
-              part.map((slot) => slot.decay),
-              0,
-            ),
+            ...padded(last, 8, groups),
+            ...eight(counts),
+            ...eight(part.map((slot) => slot.expAvg.offset / 4)),
+            ...eight(part.map((slot) => slot.correctionsAt)),
+            ...eight(part.map((slot) => slot.rate)),
+            ...eight(part.map((slot) => slot.inverseRoot)),
+            ...eight(part.map((slot) => slot.decay)),
           ],
           grid: gridFor(groups * 64, 64),
           specialisation,

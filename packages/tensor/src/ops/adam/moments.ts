@@ -1,5 +1,5 @@
 import { noGrad } from "../../autograd/modes.js";
-import { recordTo } from "../../device/recording.js";
+import { setUp } from "../../device/recording.js";
 import { ShapeError } from "../../errors.js";
 import { contiguousStrides } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
@@ -46,7 +46,7 @@ export function arrangeMoments(owners: readonly MomentOwner[], layout: Layout): 
   };
   const moving = owners.filter((owner) => !settled(owner));
   if (moving.length === 0) return;
-  recordTo(null, () =>
+  setUp(() =>
     noGrad(() => {
       for (const owner of moving.filter((o) => !wantsFlat(o))) {
         const { parameter } = owner;

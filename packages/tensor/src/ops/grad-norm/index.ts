@@ -1,72 +1,50 @@
-import { gridFor, type Kernel } from "../../device/kernel.js";
+import { f32, type Kernel, live } from "../../device/kernel.js";
+import { choose } from "../../kernels/ladder.js";
 import { Tensor } from "../../tensor.js";
-import partialSource from "./partial-squares.wgsl";
-import scaleSource from "./scale.wgsl";
+import finishSource from "./finish.wgsl";
+import { clipLadder, gradNormLadder, problemOf } from "./ladder.js";
 
-const partialSquares: Kernel = { name: "grad-norm/partial-squares", source: partialSource };
-const scale: Kernel = { name: "grad-norm/scale", source: scaleSource };
+const finish: Kernel = { name: "grad_norm/finish", source: finishSource };
 
-/** Elements that one invocation of `partial-squares.wgsl` adds up. */
-const ELEMENTS = 256;
+/** Largest norm that a kernel is told of: none is larger. */
+const UNLIMITED = 3.4e38;
 
-/** Running totals of a list. */
-function ends(counts: readonly number[]): number[] {
-  let total = 0;
-  return counts.map((count) => {
-    total += count;
-    return total;
+/** What the norm of the gradients leads to: 0-d f32 tensors on the GPU, parts of one. */
+export interface GradientNorm {
+  /** Norm of the gradients, divided by the loss scale. */
+  readonly norm: Tensor;
+  /** What to multiply the gradients by: min(1, maxNorm / (norm + 1e-6)), divided by the loss scale. */
+  readonly coefficient: Tensor;
+  /** 1 if a gradient (or the sum of their squares) is infinite or NaN, else 0. */
+  readonly foundInf: Tensor;
+}
+
+/**
+ * Norm of many gradients as one vector, and the coefficient that clips it.
+ * @param gradients f32, without gaps, at the start of their memory
+ * @param scale 0-d f32 tensor: the gradients are those of a loss times it
+ * @param maxNorm read anew at each replay of a captured step; may be infinite
+ */
+export function normOf(gradients: readonly Tensor[], scale: Tensor, maxNorm: () => number): GradientNorm {
+  const { device } = scale;
+  const { step } = choose(device, gradNormLadder, problemOf(gradients));
+  const partial = step.launch(device, gradients);
+  const y = Tensor.empty(device, [4]);
+  device.run(finish, {
+    buffers: [partial, scale, y].map((tensor) => tensor.storage.buffer),
+    params: [partial.numel, scale.offset, live(() => f32(Math.min(maxNorm(), UNLIMITED)))],
+    grid: [1, 1, 1],
   });
+  partial.dispose();
+  const part = (offset: number) => new Tensor(y.storage, [], [], offset, "f32");
+  const found = { norm: part(0), coefficient: part(1), foundInf: part(2) };
+  y.dispose();
+  return found;
 }
 
-/** Fills a list up to `length` with `fill`: a kernel has a fixed number of bindings, and the last tensors may be fewer. */
-function padded<T>(values: readonly T[], length: number, fill: T): T[] {
-  return [...values, ...new Array<T>(length - values.length).fill(fill)];
-}
-
-/** Sum of the squares of all elements of all tensors (f32, contiguous), a 0-d tensor. */
-export function sumOfSquares(tensors: readonly Tensor[]): Tensor {
-  const { device } = tensors[0]!;
-  const parts = tensors.map((t) => Math.ceil(t.numel / ELEMENTS));
-  const partial = Tensor.empty(device, [parts.reduce((a, b) => a + b, 0)]);
-  let offset = 0;
-  for (let i = 0; i < tensors.length; i += 4) {
-    const some = tensors.slice(i, i + 4);
-    const counts = parts.slice(i, i + 4);
-    const last = ends(counts);
-    const total = last.at(-1)!;
-    device.run(partialSquares, {
-      buffers: [...padded(some, 4, some[0]!).map((t) => t.storage.buffer), partial.storage.buffer],
-      params: [
-        ...padded(
-          some.map((t) => t.numel),
-          4,
-          0,
-        ),
-        ...padded(last, 4, total),
-        offset,
-      ],
-      grid: gridFor(total, 64),
-    });
-    offset += total;
-  }
-  return partial.sum();
-}
-
-/** Multiplies all tensors (f32, contiguous) by the 0-d tensor `coefficient`, in place. */
-export function scaleInPlace(tensors: readonly Tensor[], coefficient: Tensor): void {
-  const { device } = coefficient;
-  for (let i = 0; i < tensors.length; i += 3) {
-    const some = tensors.slice(i, i + 3);
-    const groups = some.map((t) => Math.ceil(t.numel / 4));
-    const last = ends(groups.map((count) => Math.ceil(count / 64)));
-    const total = last.at(-1)!;
-    // A buffer may be bound for writing only once: missing tensors get scratch memory of their own.
-    const scratch = padded<Tensor | null>(some, 3, null).map((t) => t ?? Tensor.empty(device, [1]));
-    device.run(scale, {
-      buffers: [coefficient, ...scratch].map((t) => t.storage.buffer),
-      params: [...padded(groups, 4, 0), ...padded(last, 4, total)],
-      grid: gridFor(total * 64, 64),
-    });
-    for (const tensor of some) tensor.storage.version++;
-  }
+/** Multiplies gradients (f32, without gaps, at the start of their memory) by a 0-d f32 tensor, in place. */
+export function scaleInPlace(gradients: readonly Tensor[], factor: Tensor): void {
+  const { device } = factor;
+  choose(device, clipLadder, problemOf(gradients)).step.launch(device, gradients, factor);
+  for (const gradient of gradients) gradient.storage.version++;
 }
