@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { DistilBertForSequenceClassification, distilBertConfig } from "@wgrad/models";
-import { AdamW, scope, Tensor } from "@wgrad/tensor";
+import { AdamW, capture, scope, Tensor } from "@wgrad/tensor";
 import { openDevice } from "@wgrad/tensor/node";
 import { globals } from "webgpu";
 import { countCalls, peakMiB, since, timed } from "../lib/measure.mjs";
@@ -48,31 +48,32 @@ export async function open(data, { captured = false, dawnFlags } = {}) {
   await device.synchronize();
   const { vendor, architecture, device: name, description } = device.info;
 
-  const upload = () => ({
-    inputIds: Tensor.from(device, data.ids, [batch, tokens]),
-    attentionMask: Tensor.from(device, data.mask, [batch, tokens]),
-    labels: Tensor.from(device, data.labels, [batch]),
-  });
+  /** What a batch brings; uploaded outside of the step, which a captured one takes as data. */
+  const upload = () => [
+    Tensor.from(device, data.ids, [batch, tokens]),
+    Tensor.from(device, data.mask, [batch, tokens]),
+    Tensor.from(device, data.labels, [batch]),
+  ];
   /** Everything the GPU does in a step. */
-  const train = (inputs) => {
-    const output = model.forward(inputs);
+  const train = (inputIds, attentionMask, labels) => {
+    const output = model.forward({ inputIds, attentionMask, labels });
     output.loss.backward();
     optimizer.step();
     optimizer.zeroGrad();
     return output.loss.detach();
   };
+  const run = captured ? capture(train) : train;
   let loss = null;
+  const step = () => {
+    loss = scope(() => run(...upload()));
+    device.submit();
+  };
   return {
     device,
     adapter: { vendor, architecture, device: name, description },
-    /** Compiles every pipeline of the step. */
-    async prepare() {
-      await device.prepare?.(() => scope(() => train(upload())));
-    },
-    step() {
-      loss = scope(() => train(upload()));
-      device.submit();
-    },
+    step,
+    /** The first step: every program of it is compiled ahead, in parallel. */
+    first: () => device.prepare(step),
     synchronize: () => device.synchronize(),
     async loss() {
       const value = await loss.item();
