@@ -12,12 +12,8 @@ import {
   type Tensor,
 } from "@wgrad/tensor";
 import type { DistilBertConfig } from "./config.js";
-import {
-  type BaseModelOutput,
-  type DistilBertInput,
-  DistilBertModel,
-  DistilBertPreTrainedModel,
-} from "./model.js";
+import type { BaseModelOutput, DistilBertInput } from "./encoder.js";
+import { DistilBertModel, DistilBertPreTrainedModel } from "./model.js";
 
 /** Output of a model with a head. */
 export interface HeadOutput extends Omit<BaseModelOutput, "lastHiddenState"> {
@@ -28,7 +24,7 @@ export interface HeadOutput extends Omit<BaseModelOutput, "lastHiddenState"> {
 
 /** Input of a model with a head. */
 export interface HeadInput extends DistilBertInput {
-  /** Classification: [B] i32, or [B, labels] f32 for several labels at once, or [B] f32 for regression. Masked LM: [B, T] i32, -100 ignored. */
+  /** Classification: [B] i32, or [B, labels] f32 for several labels at once, or [B] f32 for regression. Masked LM: in the shape of `inputIds`, i32, -100 ignored. */
   labels?: Tensor | null;
 }
 
@@ -38,6 +34,11 @@ function extras({
   attentions,
 }: BaseModelOutput): Pick<BaseModelOutput, "hiddenStates" | "attentions"> {
   return { ...(hiddenStates ? { hiddenStates } : {}), ...(attentions ? { attentions } : {}) };
+}
+
+/** [B, dim]: the hidden state of each row's first token, [CLS]. */
+function firstTokens(hidden: Tensor, { cuSeqlens }: DistilBertInput): Tensor {
+  return cuSeqlens ? hidden.indexSelect(0, cuSeqlens.narrow(0, 0, cuSeqlens.numel - 1)) : hidden.select(1, 0);
 }
 
 /**
@@ -63,7 +64,7 @@ export class DistilBertForSequenceClassification extends DistilBertPreTrainedMod
   forward(input: HeadInput): HeadOutput {
     return scope(() => {
       const encoded = this.distilbert.forward(input);
-      const pooled = this.pre_classifier.forward(encoded.lastHiddenState.select(1, 0)).relu();
+      const pooled = this.pre_classifier.forward(firstTokens(encoded.lastHiddenState, input)).relu();
       const logits = this.classifier.forward(this.dropout.forward(pooled));
       const { labels } = input;
       return { ...(labels ? { loss: this.#loss(logits, labels) } : {}), logits, ...extras(encoded) };
@@ -112,7 +113,7 @@ export class DistilBertForMaskedLM extends DistilBertPreTrainedModel {
     if (config.tieWordEmbeddings) this.vocab_projector.tie(this.distilbert.embeddings.word_embeddings.weight);
   }
 
-  /** @returns logits [B, T, vocabulary] and, with labels, the mean cross entropy over labels that are not -100 */
+  /** @returns logits [B, T, vocabulary] ([T, vocabulary] with `cuSeqlens`) and, with labels, the mean cross entropy over labels that are not -100 */
   forward(input: HeadInput): HeadOutput {
     return scope(() => {
       const encoded = this.distilbert.forward(input);
