@@ -46,6 +46,8 @@ export interface TrainerCallback {
   onTrainEnd?: Event;
   onEpochBegin?: Event;
   onEpochEnd?: Event;
+  /** While the programs of the first step are compiled: after each. Not in transformers, where none are. */
+  onCompile?: Event<{ done: number; total: number }>;
   onStepBegin?: Event;
   /** After a part of a step under gradient accumulation. */
   onSubstepEnd?: Event;

@@ -2,6 +2,7 @@ import { DataLoader, type Dataset, RandomSampler } from "@wgrad/datasets";
 import type { HeadOutput, PreTrainedModel } from "@wgrad/models";
 import {
   AdamW,
+  capture,
   clipGradNorm_,
   type Device,
   defaultGenerator,
@@ -41,7 +42,7 @@ export interface TrainableModel extends PreTrainedModel {
 }
 
 /** A batch on the device, as a model's forward takes it: a `PaddedBatch` or a `FlattenedBatch` of the collator. */
-export interface ModelInputs {
+export type ModelInputs = {
   /** [B, T] i32, or [T] with `cuSeqlens` */
   inputIds: Tensor;
   /** [B, T] i32, of a padded batch */
@@ -52,7 +53,7 @@ export interface ModelInputs {
   cuSeqlens?: Tensor | null;
   /** [B] i32, or a label a token in the shape of `inputIds`; null where the data set has none */
   labels?: Tensor | null;
-}
+};
 
 /** A tokenizer as the trainer uses it: saved beside the model. */
 export interface ProcessingClass {
@@ -93,8 +94,8 @@ export interface PredictionOutput {
 
 /**
  * Trains and evaluates a model, as `transformers.Trainer`: AdamW without decay on biases and LayerNorm, a schedule with
- * warm-up, clipping, accumulation, callbacks, checkpoints. A step is one submission to the GPU, and nothing is read back but
- * what is logged.
+ * warm-up, clipping, accumulation, callbacks, checkpoints. A step is recorded once for each shape of batch and replayed, one
+ * submission to the GPU, and nothing is read back but what is logged.
  */
 export class Trainer {
   readonly model: TrainableModel;
@@ -209,7 +210,10 @@ export class Trainer {
     });
   }
 
-  /** Loss and logits of a batch. Override it for another loss. Runs inside the step's scope. */
+  /**
+   * Loss and logits of a batch. Override it for another loss. Runs inside the step's scope, and with `args.capture` only when a
+   * step is recorded: what changes from step to step must come from the batch.
+   */
   computeLoss(batch: ModelInputs): { loss: Tensor; logits: Tensor } {
     const output = this.model.forward(batch);
     if (!output.loss)
@@ -241,7 +245,17 @@ export class Trainer {
     this.optimizer = this.createOptimizer();
     const rate = this.createScheduler(state.maxSteps);
     const lossSum = Tensor.zeros(device, []);
-    const tally: Run["tally"] = { lossSum, sinceLog: 0, totalLoss: 0, gradNorm: null, dispatches: 0 };
+    const tally: Run["tally"] = {
+      lossSum,
+      sinceLog: 0,
+      totalLoss: 0,
+      gradNorm: null,
+      steps: 0,
+      dispatches: 0,
+    };
+    const part = (batch: ModelInputs, share: number, last: boolean) =>
+      this.#trainOnPart(batch, share, last, lossSum);
+    const captured = args.capture ? capture(part) : null;
     let startEpoch = 0;
     if (options.resumeFromCheckpoint) {
       const folder =
@@ -260,7 +274,12 @@ export class Trainer {
     let interrupted = false;
     this.model.train();
     await this.#call("onTrainBegin");
-    const context = { rate, loader, tally };
+    const context: Run = {
+      rate,
+      loader,
+      tally,
+      part: captured ?? ((...given) => scope(() => part(...given))),
+    };
     for (let epoch = startEpoch; state.globalStep < state.maxSteps && !control.shouldTrainingStop; epoch++) {
       loader.setEpoch(epoch);
       control.shouldEpochStop = false;
@@ -292,6 +311,7 @@ export class Trainer {
     }
     lossSum.dispose();
     tally.gradNorm?.dispose();
+    captured?.dispose();
     await this.#call("onTrainEnd");
     return { globalStep: state.globalStep, trainingLoss: metrics.train_loss, metrics, interrupted };
   }
@@ -326,13 +346,15 @@ export class Trainer {
     for (let b = 0; b < batches; b++) {
       const indices = order.slice(b * args.perDeviceEvalBatchSize, (b + 1) * args.perDeviceEvalBatchSize);
       const batch = this.#options.dataCollator(dataset.rows(indices));
-      const { loss, logits } = noGrad(() =>
-        scope(() => {
-          const onDevice = this.#upload(batch);
-          if (onDevice.labels) return this.computeLoss(onDevice);
-          return { loss: null, logits: model.forward(onDevice).logits };
-        }),
-      );
+      const compute = () =>
+        noGrad(() =>
+          scope(() => {
+            const onDevice = this.#upload(batch);
+            if (onDevice.labels) return this.computeLoss(onDevice);
+            return { loss: null, logits: model.forward(onDevice).logits };
+          }),
+        );
+      const { loss, logits } = b === 0 ? await this.#prepare(compute) : compute();
       numLabels = logits.size(-1);
       predictions ??= new Float32Array(dataset.numRows * numLabels);
       const values = await logits.toArray();
@@ -414,7 +436,9 @@ export class Trainer {
       }
       await this.#call("onStepBegin");
       const dispatches = this.device.snapshot().dispatches;
-      this.#step(parts, run);
+      // The first step compiles most programs: all at once, in the background.
+      if (run.tally.steps++ > 0) this.#step(parts, run);
+      else await this.#prepare(() => this.#step(parts, run));
       run.tally.dispatches += this.device.snapshot().dispatches - dispatches;
       await this.device.pace();
       state.globalStep++;
@@ -432,28 +456,56 @@ export class Trainer {
     return false;
   }
 
+  /** Enqueues work that is not done yet while its programs are compiled in parallel, and tells how far that is. */
+  async #prepare<T>(body: () => T): Promise<T> {
+    const told: Promise<void>[] = [];
+    const result = await this.device.prepare(body, ({ done, total }) => {
+      told.push(this.#call("onCompile", { done, total }));
+    });
+    await Promise.all(told);
+    return result;
+  }
+
   /** Forward, backward and update of one optimizer step: enqueues everything, waits for nothing. */
   #step(parts: readonly CollatedBatch[], run: Run): void {
-    const { args, state, model } = this;
-    const optimizer = this.optimizer!;
+    const { state } = this;
+    const { tally } = run;
     const items = parts.reduce((sum, part) => sum + part.batchSize, 0);
-    for (const group of optimizer.paramGroups) group.lr = run.rate(state.globalStep);
-    const kept = scope(() => {
-      let total: Tensor | null = null;
-      for (const part of parts) {
-        const { loss } = this.computeLoss(this.#upload(part));
-        const share = parts.length === 1 ? loss : loss.mul(part.batchSize / items);
-        share.backward();
-        total = total ? total.add(share.detach()) : share.detach();
-      }
-      const gradNorm = args.maxGradNorm > 0 ? clipGradNorm_(model.parameters(), args.maxGradNorm) : null;
-      optimizer.step();
-      optimizer.zeroGrad();
-      run.tally.lossSum.copy_(run.tally.lossSum.add(total!));
-      return { gradNorm };
-    });
-    run.tally.gradNorm?.dispose();
-    run.tally.gradNorm = kept.gradNorm;
+    for (const group of this.optimizer!.paramGroups) group.lr = run.rate(state.globalStep);
+    for (const [i, part] of parts.entries()) {
+      const gradNorm = scope(() => {
+        const batch = this.#upload(part);
+        return run.part(batch, part.batchSize / items, i === parts.length - 1).gradNorm;
+      });
+      if (!gradNorm) continue;
+      tally.gradNorm?.dispose();
+      tally.gradNorm = gradNorm;
+    }
+  }
+
+  /**
+   * What the GPU does for one part of an optimizer step. It is recorded and replayed, so it depends on its arguments alone and
+   * on what lives as long as the training: parameters, optimizer, and the sum of the losses.
+   * @param share of the step's examples that are in this part
+   * @param last whether the update follows
+   */
+  #trainOnPart(
+    batch: ModelInputs,
+    share: number,
+    last: boolean,
+    lossSum: Tensor,
+  ): { gradNorm: Tensor | null } {
+    const { args, model } = this;
+    const optimizer = this.optimizer!;
+    const { loss } = this.computeLoss(batch);
+    const part = share === 1 ? loss : loss.mul(share);
+    part.backward();
+    lossSum.copy_(lossSum.add(part.detach()));
+    if (!last) return { gradNorm: null };
+    const gradNorm = args.maxGradNorm > 0 ? clipGradNorm_(model.parameters(), args.maxGradNorm) : null;
+    optimizer.step();
+    optimizer.zeroGrad();
+    return { gradNorm };
   }
 
   async #logEvaluateSave(run: Run): Promise<void> {
@@ -552,6 +604,8 @@ export class Trainer {
 /** What a training run carries from step to step. */
 interface Run {
   rate: (step: number) => number;
+  /** Forward and backward of a part of a step, and the update after the last one; captured or eager. */
+  part: (batch: ModelInputs, share: number, last: boolean) => { gradNorm: Tensor | null };
   loader: DataLoader<Example, CollatedBatch>;
   tally: {
     /** 0-d: losses since the last log, added up on the device. */
@@ -561,6 +615,8 @@ interface Run {
     /** Sum of the losses that were logged. */
     totalLoss: number;
     gradNorm: Tensor | null;
+    /** Steps begun in this run. */
+    steps: number;
     /** Dispatches of all steps, evaluation not counted. */
     dispatches: number;
   };

@@ -42,6 +42,14 @@ export interface TrainingArguments {
   /** Largest joint norm of the gradients; 0 for no clipping. Default 1. */
   maxGradNorm: number;
 
+  // ---- how a step is computed ----
+  /** Store and compute in f16, with f32 sums, f32 weights and a loss that is scaled; needs the feature `shader-f16`. Default false. */
+  fp16: boolean;
+  /** Keep only what goes into each block and compute the rest again in backward: less memory, more time. Default false. */
+  gradientCheckpointing: boolean;
+  /** Record a step once for each shape of batch and replay it; false: enqueue every operation anew. Same bits. Default true. */
+  capture: boolean;
+
   // ---- schedule ----
   /** Default "linear". */
   lrSchedulerType: SchedulerType;
@@ -97,6 +105,9 @@ const DEFAULTS: TrainingArguments = {
   adamBeta2: 0.999,
   adamEpsilon: 1e-8,
   maxGradNorm: 1,
+  fp16: false,
+  gradientCheckpointing: false,
+  capture: true,
   lrSchedulerType: "linear",
   lrSchedulerKwargs: {},
   warmupSteps: 0,
