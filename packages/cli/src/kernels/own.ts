@@ -12,24 +12,7 @@ import {
 } from "@wgrad/tensor/lab";
 import { CommandError, UsageError } from "../errors.js";
 import type { Ui } from "../ui.js";
-
-/** `op=value` of a flag `--kernel` or `--variant`. */
-export interface Assignment {
-  readonly op: string;
-  readonly value: string;
-}
-
-/** @throws UsageError if it is not of the form `op=value` */
-export function parseAssignment(flag: string, text: string): Assignment {
-  const at = text.indexOf("=");
-  if (at <= 0 || at === text.length - 1) {
-    const value = flag === "--kernel" ? "./mine.wgsl" : "2-tile";
-    throw new UsageError(
-      `${flag} ${text}: expected an op and ${flag === "--kernel" ? "a file" : "one of its steps"}, such as ${flag} matmul=${value}.`,
-    );
-  }
-  return { op: text.slice(0, at), value: text.slice(at + 1) };
-}
+import { parseAssignment } from "./assignment.js";
 
 /** A parser of commander for a flag that may be given several times. */
 export function repeatable(text: string, before: readonly string[] = []): string[] {
@@ -63,6 +46,8 @@ export function ladderOf(op: string): LabEntry {
 export interface UseOptions {
   /** Takes a kernel that gives wrong results all the same. */
   readonly force?: boolean;
+  /** Puts it in force without a check: only where it has been checked before. */
+  readonly unchecked?: boolean;
   readonly ui?: Ui;
 }
 
@@ -82,6 +67,10 @@ export async function useOwnKernels(
     const { op, value } = parseAssignment("--kernel", spec);
     const entry = ladderOf(op);
     const kernel = await readKernel(value);
+    if (options.unchecked) {
+      device.ownKernels.set(op, kernel);
+      continue;
+    }
     const progress = options.ui?.progress(`Checking ${value}`, entry.checkShapes.length);
     const report = await useOwnKernel(device, entry, kernel, {
       force: options.force ?? false,

@@ -21,8 +21,9 @@ import { formatRow, formatTable } from "../text/table.js";
 import { machine } from "../training/monitor.js";
 import { formatSeconds, type Progress, type Ui } from "../ui.js";
 import type { VerbContext } from "../verb.js";
+import { parseAssignment } from "./assignment.js";
 import { writeTemplate } from "./new.js";
-import { checkOwn, ladderOf, ownKernelsJson, parseAssignment, stepFor, useOwnKernels } from "./own.js";
+import { checkOwn, ladderOf, ownKernelsJson, stepFor, useOwnKernels } from "./own.js";
 import { formatDispatches, refuseUnfit, showDispatches } from "./show.js";
 import { type CachedTuning, deleteTuning, loadCachedTuning, saveTuning, tuningPath } from "./tuning.js";
 

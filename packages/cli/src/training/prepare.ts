@@ -1,0 +1,93 @@
+import { readFile } from "node:fs/promises";
+import { type Dataset, type DatasetDict, loadDataset } from "@wgrad/datasets";
+import type { DistilBertForSequenceClassification } from "@wgrad/models";
+import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
+import { type Device, manualSeed } from "@wgrad/tensor";
+import type { Example } from "@wgrad/trainer";
+import { parse } from "yaml";
+import { UsageError } from "../errors.js";
+import type { Ui } from "../ui.js";
+import { labelColumnOf, labelNamesOf, remarks, takeSplit, textColumnOf, tokenizeSplit } from "./data.js";
+import { chooseMaxLength, loadClassifier } from "./load.js";
+import { type Recipe, settingsFromJson } from "./settings.js";
+
+/** @throws UsageError for a file that is missing, no YAML, or no mapping */
+export async function readRecipe(path: string): Promise<Record<string, unknown>> {
+  let json: unknown;
+  try {
+    json = parse(await readFile(path, "utf8"));
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw new UsageError(`${path}: there is no such recipe.`, { cause });
+    throw new UsageError(`${path}: not YAML (${message.split("\n")[0]}).`, { cause });
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new UsageError(`${path}: a recipe is a mapping such as "learning_rate: 5e-5", one key a line.`);
+  }
+  // YAML 1.2 reads 5e-5 as a number only with a dot in other tools' writing; a text that is a number is meant as one.
+  return settingsFromJson(json as Record<string, unknown>, path);
+}
+
+/** Everything that a recipe names, loaded. */
+export interface PreparedTraining {
+  readonly model: DistilBertForSequenceClassification;
+  readonly tokenizer: PreTrainedTokenizer;
+  /** Names of the classes. */
+  readonly labels: readonly string[];
+  readonly maxLength: number;
+  readonly train: Dataset<Example>;
+  /** Null where the data set has no such split, or it was not asked for. */
+  readonly validation: Dataset<Example> | null;
+  readonly test: Dataset<Example> | null;
+  /** The model anew, with the weights it had in the beginning. */
+  fresh(): Promise<DistilBertForSequenceClassification>;
+}
+
+/**
+ * Loads the model, the tokenizer and the tokenized splits of a recipe.
+ * @param options.trainOnly leaves out the splits to evaluate on
+ */
+export async function prepareTraining(
+  device: Device,
+  { settings, args }: Recipe,
+  options: { readonly offline: boolean; readonly trainOnly?: boolean },
+  ui: Ui,
+): Promise<PreparedTraining> {
+  const splits = loadDataset(settings.dataset) as DatasetDict;
+  const trainSplit = takeSplit(splits, settings.trainSplit, settings.subset, args.seed);
+  const textColumn = textColumnOf(trainSplit, settings.textColumn);
+  const labelColumn = labelColumnOf(trainSplit, settings.labelColumn);
+  const labels = labelNamesOf(trainSplit, labelColumn);
+  const load = () => {
+    // A head without weights is drawn anew, from the recipe's seed.
+    manualSeed(device, args.seed);
+    return loadClassifier(device, settings.model, { labels, trained: false, offline: options.offline }, ui);
+  };
+  const { model, tokenizer } = await load();
+  const maxLength = chooseMaxLength(settings.maxLength, model);
+  const prepare = (split: string, needsLabels: boolean) => {
+    if (!splits.has(split)) return null;
+    const rows = takeSplit(splits, split, settings.subset, args.seed);
+    const column = needsLabels || rows.columnNames.includes(labelColumn) ? labelColumn : null;
+    const tokenized = tokenizeSplit(
+      rows,
+      { textColumn, labelColumn: column, labels, tokenizer, maxLength, needsLabels },
+      ui,
+    );
+    for (const line of remarks(split, tokenized, maxLength)) ui.note(line);
+    return tokenized.examples;
+  };
+  const train = prepare(settings.trainSplit, true)!;
+  const validation = options.trainOnly ? null : prepare(settings.evalSplit, true);
+  const test = options.trainOnly ? null : prepare(settings.testSplit, false);
+  return {
+    model,
+    tokenizer,
+    labels,
+    maxLength,
+    train,
+    validation,
+    test,
+    fresh: async () => (await load()).model,
+  };
+}
