@@ -191,10 +191,9 @@ class FFN extends Module {
     this.#activation = config.activation;
   }
 
+  /** Before its dropout, which the normalisation that follows does with `dropout.p`. */
   forward(x: Tensor): Tensor {
-    return scope(() =>
-      this.dropout.forward(this.lin2.forward(activate(this.lin1.forward(x), this.#activation))),
-    );
+    return scope(() => this.lin2.forward(activate(this.lin1.forward(x), this.#activation)));
   }
 }
 
@@ -220,14 +219,16 @@ class TransformerBlock extends Module {
     return scope(() => {
       const { context, weights } = this.attention.forward(x, rows, outputAttentions);
       const attended = addNorm(context, x, this.sa_layer_norm);
-      return { output: addNorm(this.ffn.forward(attended), attended, this.output_layer_norm), weights };
+      const dropoutP = this.training ? this.ffn.dropout.p : 0;
+      const output = addNorm(this.ffn.forward(attended), attended, this.output_layer_norm, dropoutP);
+      return { output, weights };
     });
   }
 }
 
-/** LayerNorm(x + residual) in one kernel. */
-function addNorm(x: Tensor, residual: Tensor, norm: LayerNorm): Tensor {
-  return addLayerNorm(x, residual, norm.weight, norm.bias, norm.eps);
+/** LayerNorm(dropout(x) + residual) in one kernel. */
+function addNorm(x: Tensor, residual: Tensor, norm: LayerNorm, dropoutP = 0): Tensor {
+  return addLayerNorm(x, residual, norm.weight, norm.bias, norm.eps, { dropoutP });
 }
 
 /** The blocks of the encoder. */
