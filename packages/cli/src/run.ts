@@ -38,6 +38,10 @@ const VERBS: Readonly<Record<string, Listed>> = {
     summary: "read, check, measure, tune and replace the kernels of each operation",
     load: async () => (await import("./commands/kernels.js")).kernels,
   },
+  profile: {
+    summary: "time every dispatch of a training step: by pass, module and kernel",
+    load: async () => (await import("./commands/profile.js")).profile,
+  },
   verify: {
     summary: "run reference cases on this adapter and compare every number",
     load: async () => (await import("./commands/verify.js")).verify,

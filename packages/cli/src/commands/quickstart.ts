@@ -110,14 +110,14 @@ export const quickstart: Verb = {
           const settings = {
             ...{ model: modelFolder, dataset: dataFolder, textColumn: "text", labelColumn: "label" },
             ...{ trainSplit: "train", evalSplit: "validation", testSplit: "test" },
-            ...{ maxLength: MAX_LENGTH, padToMultipleOf: 8, subset: null },
+            ...{ maxLength: MAX_LENGTH, paddingFree: true, padToMultipleOf: null, subset: null },
           };
           const result = await runTraining(
             {
               model,
               tokenizer,
               args,
-              padToMultipleOf: settings.padToMultipleOf,
+              batches: settings,
               train: tokenized.train!,
               validation: tokenized.validation!,
               test: tokenized.test!,

@@ -1,29 +1,13 @@
-import { readFile } from "node:fs/promises";
-import { type DatasetDict, loadDataset } from "@wgrad/datasets";
 import type { TrainingArguments } from "@wgrad/trainer";
-import { type Command, InvalidArgumentError } from "commander";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
 import { withDevice } from "../device.js";
-import { EXIT, UsageError } from "../errors.js";
-import {
-  labelColumnOf,
-  labelNamesOf,
-  remarks,
-  takeSplit,
-  textColumnOf,
-  tokenizeSplit,
-} from "../training/data.js";
-import { chooseMaxLength, loadClassifier } from "../training/load.js";
+import { EXIT } from "../errors.js";
+import { assignmentsOf } from "../kernels/assignment.js";
+import { ownKernelsJson, useOwnKernels, useVariants } from "../kernels/own.js";
+import { addRecipeFlags } from "../training/flags.js";
+import { prepareTraining, readRecipe } from "../training/prepare.js";
 import { guardOutputDir, runTraining } from "../training/run.js";
-import {
-  flagOf,
-  makeRecipe,
-  parseValue,
-  type Recipe,
-  recipeToJson,
-  SETTINGS,
-  settingsFromJson,
-} from "../training/settings.js";
+import { makeRecipe, type Recipe, recipeToJson } from "../training/settings.js";
 import type { Ui } from "../ui.js";
 import { examples, type Verb } from "../verb.js";
 
@@ -33,6 +17,7 @@ interface OwnFlags {
   resume?: string | boolean;
   overwriteOutputDir?: boolean;
   offline?: boolean;
+  force?: boolean;
 }
 
 /** `wgrad train`. */
@@ -47,6 +32,7 @@ export const train: Verb = {
       .option("--resume [dir]", "go on from this checkpoint, or from the newest in the output folder")
       .option("--overwrite-output-dir", "remove the checkpoints of an earlier run in the output folder")
       .option("--offline", "never touch the network")
+      .option("--force", "train with a kernel of your own that is wrong; the run says so")
       .addHelpText(
         "after",
         examples([
@@ -63,10 +49,11 @@ export const train: Verb = {
             "see quickly whether it runs",
           ],
           ["wgrad train runs/low-rate/recipe.yaml --resume", "go on after Ctrl-C"],
+          ["wgrad train recipe.yaml --kernel matmul=mine.wgsl", "with a kernel of your own"],
         ]),
       )
       .action(async (recipeFile: string | undefined, flags: OwnFlags & Record<string, unknown>) => {
-        const { json, resume, overwriteOutputDir, offline, ...given } = flags;
+        const { json, resume, overwriteOutputDir, offline, force, ...given } = flags;
         const ui = context.ui({ json: json ?? false });
         const fromFile = recipeFile === undefined ? {} : await readRecipe(recipeFile);
         const recipe = makeRecipe({ ...fromFile, ...given });
@@ -76,7 +63,7 @@ export const train: Verb = {
         });
         const result = await trainFromRecipe(
           recipe,
-          { resume: resume ?? false, offline: offline ?? false },
+          { resume: resume ?? false, offline: offline ?? false, force: force ?? false },
           ui,
         );
         ui.document(result);
@@ -85,73 +72,18 @@ export const train: Verb = {
   },
 };
 
-/** One flag for each key of a recipe. */
-function addRecipeFlags(command: Command): void {
-  for (const setting of SETTINGS) {
-    const placeholder = { text: "<name>", number: "<n>", boolean: "[bool]", json: "<json>" }[setting.kind];
-    const value = setting.default === undefined ? "" : ` (default: ${String(setting.default)})`;
-    command.option(`${flagOf(setting.name)} ${placeholder}`, setting.help + value, (text: string) => {
-      try {
-        return parseValue(setting, text);
-      } catch (error) {
-        throw new InvalidArgumentError(error instanceof UsageError ? error.message : String(error));
-      }
-    });
-  }
-}
-
-/** @throws UsageError for a file that is missing, no YAML, or no mapping */
-async function readRecipe(path: string): Promise<Record<string, unknown>> {
-  let json: unknown;
-  try {
-    json = parse(await readFile(path, "utf8"));
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === "ENOENT") throw new UsageError(`${path}: there is no such recipe.`, { cause });
-    throw new UsageError(`${path}: not YAML (${message.split("\n")[0]}).`, { cause });
-  }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new UsageError(`${path}: a recipe is a mapping such as "learning_rate: 5e-5", one key a line.`);
-  }
-  // YAML 1.2 reads 5e-5 as a number only with a dot in other tools' writing; a text that is a number is meant as one.
-  return settingsFromJson(json as Record<string, unknown>, path);
-}
-
 /** Loads everything that a recipe names and trains. */
 async function trainFromRecipe(
   { settings, args }: Recipe,
-  options: { resume: string | boolean; offline: boolean },
+  options: { resume: string | boolean; offline: boolean; force: boolean },
   ui: Ui,
 ) {
-  const splits = loadDataset(settings.dataset) as DatasetDict;
-  const trainSplit = takeSplit(splits, settings.trainSplit, settings.subset, args.seed);
-  const textColumn = textColumnOf(trainSplit, settings.textColumn);
-  const labelColumn = labelColumnOf(trainSplit, settings.labelColumn);
-  const labels = labelNamesOf(trainSplit, labelColumn);
   return withDevice({}, async (device) => {
     ui.note(`Adapter: ${device.description}`);
-    const { model, tokenizer } = await loadClassifier(
-      device,
-      settings.model,
-      { labels, trained: false, offline: options.offline },
-      ui,
-    );
-    const maxLength = chooseMaxLength(settings.maxLength, model);
-    const prepare = (split: string, needsLabels: boolean) => {
-      if (!splits.has(split)) return null;
-      const rows = takeSplit(splits, split, settings.subset, args.seed);
-      const column = needsLabels || rows.columnNames.includes(labelColumn) ? labelColumn : null;
-      const tokenized = tokenizeSplit(
-        rows,
-        { textColumn, labelColumn: column, labels, tokenizer, maxLength, needsLabels },
-        ui,
-      );
-      for (const line of remarks(split, tokenized, maxLength)) ui.note(line);
-      return tokenized.examples;
-    };
-    const train = prepare(settings.trainSplit, true)!;
-    const validation = prepare(settings.evalSplit, true);
-    const test = prepare(settings.testSplit, false);
+    const own = await useOwnKernels(device, assignmentsOf(settings.kernel), { force: options.force, ui });
+    useVariants(device, assignmentsOf(settings.variant));
+    const prepared = await prepareTraining(device, { settings, args }, options, ui);
+    const { model, tokenizer, labels, maxLength, train, validation, test } = prepared;
     const runArgs = withoutEvaluation(args, validation === null, settings.evalSplit, ui);
     const sizes = [
       `train ${train.numRows}`,
@@ -168,12 +100,13 @@ async function trainFromRecipe(
         model,
         tokenizer,
         args: runArgs,
-        padToMultipleOf: settings.padToMultipleOf,
+        batches: settings,
         train,
         validation,
         test,
         resume: options.resume,
         recipe,
+        ownKernels: ownKernelsJson(own),
       },
       ui,
     );

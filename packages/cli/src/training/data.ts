@@ -1,6 +1,11 @@
 import { ClassLabel, Dataset, type DatasetDict, type Row, Value } from "@wgrad/datasets";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
-import type { Example } from "@wgrad/trainer";
+import {
+  type DataCollator,
+  dataCollatorWithFlattening,
+  dataCollatorWithPadding,
+  type Example,
+} from "@wgrad/trainer";
 import { CommandError, UsageError } from "../errors.js";
 import type { Ui } from "../ui.js";
 
@@ -190,4 +195,22 @@ export function remarks(name: string, split: TokenizedSplit, maxLength: number):
       `${name}: ${split.empty} of ${split.examples.numRows} texts are empty; they stay, as nothing but special tokens.`,
     );
   return lines;
+}
+
+/** How batches are made of examples: the settings of a recipe. */
+export interface BatchSettings {
+  /** One row behind the other; else padded to one length. */
+  paddingFree: boolean;
+  /** Null: 64 tokens of all rows where `paddingFree`, else 8 of the longest. */
+  padToMultipleOf: number | null;
+}
+
+/** The collator that a recipe asks for. */
+export function collatorOf(
+  tokenizer: Pick<PreTrainedTokenizer, "padTokenId">,
+  { paddingFree, padToMultipleOf }: BatchSettings,
+): DataCollator {
+  return paddingFree
+    ? dataCollatorWithFlattening(tokenizer, { padToMultipleOf: padToMultipleOf ?? 64 })
+    : dataCollatorWithPadding(tokenizer, { padToMultipleOf: padToMultipleOf ?? 8 });
 }

@@ -49,6 +49,7 @@ export class RunMonitor implements TrainerCallback {
   readonly #device: Device;
   /** Null where nothing is to be written. */
   readonly #logFile: string | null;
+  readonly #head: string;
   readonly #walls: number[] = [];
   readonly #dispatches: number[] = [];
   readonly #submissions: number[] = [];
@@ -67,7 +68,14 @@ export class RunMonitor implements TrainerCallback {
   /** Of the last evaluation since the last row. */
   #metrics: Readonly<Record<string, number>> = {};
 
-  constructor(ui: Ui, device: Device, outputDir: string | null) {
+  /** @param remarks what is worth a first line of the log, such as kernels that are the user's own */
+  constructor(
+    ui: Ui,
+    device: Device,
+    outputDir: string | null,
+    remarks: Readonly<Record<string, unknown>> = {},
+  ) {
+    this.#head = Object.keys(remarks).length > 0 ? `${JSON.stringify(remarks)}\n` : "";
     this.#ui = ui;
     this.#device = device;
     this.#logFile = outputDir === null ? null : join(outputDir, "log.jsonl");
@@ -92,12 +100,18 @@ export class RunMonitor implements TrainerCallback {
     this.#progress = this.#ui.progress("Training", Math.max(1, state.maxSteps - state.globalStep));
     this.#resumedAt = state.globalStep;
     this.#startEpoch = state.epoch;
-    if (this.#logFile) await writeFileAtomic(this.#logFile, state.logHistory.map(jsonLine).join(""));
+    if (this.#logFile)
+      await writeFileAtomic(this.#logFile, this.#head + state.logHistory.map(jsonLine).join(""));
   }
 
   onEpochBegin({ state }: CallbackContext): void {
     this.#finishEpoch(state);
     this.#epochBegan = performance.now();
+  }
+
+  onCompile({ done, total }: CallbackContext & { done: number; total: number }): void {
+    if (this.#ui.live) this.#ui.status(`Compiling kernels ${done}/${total}`);
+    else if (done === total) this.#ui.note(`Compiled ${total} kernels`);
   }
 
   onStepBegin(): void {

@@ -8,7 +8,6 @@ import {
   argmaxRows,
   classificationMetrics,
   confusionMatrix,
-  dataCollatorWithPadding,
   type Example,
   type PredictionOutput,
   Trainer,
@@ -17,6 +16,7 @@ import {
 import { UsageError } from "../errors.js";
 import { classificationReport, formatClassificationReport } from "../text/classification-report.js";
 import { formatBytes, formatSeconds, type Ui } from "../ui.js";
+import { type BatchSettings, collatorOf } from "./data.js";
 import { machine, RunMonitor } from "./monitor.js";
 
 /** What {@link runTraining} is given: everything loaded, nothing decided any more. */
@@ -24,7 +24,7 @@ export interface TrainingRun {
   model: DistilBertForSequenceClassification;
   tokenizer: PreTrainedTokenizer;
   args: Readonly<TrainingArguments>;
-  padToMultipleOf: number;
+  batches: BatchSettings;
   train: Dataset<Example>;
   /** Null where the data set has no such split. */
   validation: Dataset<Example> | null;
@@ -33,6 +33,8 @@ export interface TrainingRun {
   resume: string | boolean;
   /** Written beside the results. */
   recipe: string;
+  /** The user's own kernels that are in use, for the log and `metrics.json`. */
+  ownKernels?: readonly Record<string, unknown>[];
 }
 
 /** What came of it: the content of `metrics.json`. */
@@ -44,6 +46,8 @@ export interface TrainingResult {
   validation: Record<string, number> | null;
   test: Record<string, number> | null;
   training: Record<string, number>;
+  /** The user's own kernels that it was trained with, and whether they were right; left out where there are none. */
+  kernels?: readonly Record<string, unknown>[];
   machine: Record<string, unknown>;
 }
 
@@ -56,13 +60,14 @@ export async function runTraining(run: TrainingRun, ui: Ui): Promise<TrainingRes
   const folder = args.outputDir;
   await mkdir(folder, { recursive: true });
   await writeFileAtomic(join(folder, "recipe.yaml"), run.recipe);
-  const monitor = new RunMonitor(ui, model.device, folder);
+  const kernels = run.ownKernels?.length ? { kernels: run.ownKernels } : {};
+  const monitor = new RunMonitor(ui, model.device, folder, kernels);
   const trainer = new Trainer({
     model,
     args,
     trainDataset: run.train,
     ...(run.validation ? { evalDataset: run.validation } : {}),
-    dataCollator: dataCollatorWithPadding(tokenizer, { padToMultipleOf: run.padToMultipleOf }),
+    dataCollator: collatorOf(tokenizer, run.batches),
     processingClass: tokenizer,
     computeMetrics: classificationMetrics,
     callbacks: [monitor],
@@ -107,6 +112,7 @@ export async function runTraining(run: TrainingRun, ui: Ui): Promise<TrainingRes
       peak_memory_bytes: memory.peakBytes,
       peak_resident_bytes: process.resourceUsage().maxRSS * 1024,
     },
+    ...kernels,
     machine: machine(model.device),
   };
   if (cost) {

@@ -19,7 +19,7 @@ describe("settings", () => {
     expect(json).toMatchObject({
       model: "m",
       learning_rate: 1e-3,
-      pad_to_multiple_of: 8,
+      padding_free: true,
       eval_strategy: "epoch",
     });
     expect(makeRecipe(settingsFromJson(json, "recipe.yaml"))).toEqual(recipe);

@@ -8,6 +8,7 @@ import {
   trainingArguments,
 } from "@wgrad/trainer";
 import { UsageError } from "../errors.js";
+import { parseAssignment } from "../kernels/assignment.js";
 
 /** What a run is told beside the trainer's arguments. */
 export interface RunSettings {
@@ -24,10 +25,19 @@ export interface RunSettings {
   testSplit: string;
   /** Tokens of an example, special ones included; longer texts are cut. Null: 128, or the model's positions if fewer. */
   maxLength: number | null;
-  /** Batches are padded to a multiple of this, so that fewer different shapes occur. */
-  padToMultipleOf: number;
+  /** Rows of a batch one behind the other, so that no work is spent on padding; else padded to one length. */
+  paddingFree: boolean;
+  /**
+   * What a batch is rounded up to, so that fewer different shapes occur: tokens of all its rows where `paddingFree`, else of its
+   * longest. Null: 64, else 8.
+   */
+  padToMultipleOf: number | null;
   /** Examples of each split to use, drawn with the seed; null for all. */
   subset: number | null;
+  /** Files of the user's own kernels by op: see `wgrad kernels`. */
+  kernel: Record<string, string> | null;
+  /** Steps of the ladders to use in place of the chosen ones, by op. */
+  variant: Record<string, string> | null;
 }
 
 /** A run as a recipe describes it. */
@@ -36,7 +46,7 @@ export interface Recipe {
   args: Readonly<TrainingArguments>;
 }
 
-type Kind = "text" | "number" | "boolean" | "json";
+type Kind = "text" | "number" | "boolean" | "json" | "map";
 
 /** One key of a recipe and one flag. */
 export interface Setting {
@@ -69,8 +79,24 @@ const RUN_SETTINGS: readonly Setting[] = [
     kind: "number",
     help: "tokens of an example; longer texts are cut (default: 128, or the model's positions)",
   },
-  { name: "padToMultipleOf", kind: "number", help: "pad batches to a multiple of this", default: 8 },
+  {
+    name: "paddingFree",
+    kind: "boolean",
+    help: "put the rows of a batch one behind the other instead of padding them",
+    default: true,
+  },
+  {
+    name: "padToMultipleOf",
+    kind: "number",
+    help: "round a batch up to a multiple of so many tokens (default: 64 of all rows; padded: 8 of the longest)",
+  },
   { name: "subset", kind: "number", help: "use this many examples of each split, drawn with the seed" },
+  {
+    name: "kernel",
+    kind: "map",
+    help: "your own kernel for an op, checked first: op=file.wgsl (repeatable; see wgrad kernels)",
+  },
+  { name: "variant", kind: "map", help: "use this step of an op's ladder: op=step (repeatable)" },
 ];
 
 /** Where the command line differs from Hugging Face's defaults. */
@@ -95,6 +121,10 @@ const ARGUMENT_HELP: Partial<Record<keyof TrainingArguments, string>> = {
   adamBeta2: "decay of the second moment",
   adamEpsilon: "added to the root of the second moment",
   maxGradNorm: "largest joint norm of the gradients; 0: no clipping",
+  fp16: "store and compute in f16, with f32 weights and sums; needs shader-f16",
+  gradientCheckpointing:
+    "keep only the input of each block and compute the rest again: less memory, more time",
+  capture: "record a step once for each shape of batch and replay it",
   lrSchedulerType:
     "linear, cosine, cosine_with_restarts, polynomial, constant, constant_with_warmup, inverse_sqrt",
   lrSchedulerKwargs: "further settings of the schedule, as JSON",
@@ -166,6 +196,10 @@ export function parseValue(setting: Setting, text: string): unknown {
       } catch {
         throw new UsageError(`${where}: not JSON.`);
       }
+    case "map": {
+      const { op, value } = parseAssignment(flagOf(setting.name), text);
+      return { [op]: value };
+    }
     default:
       return text;
   }
@@ -193,10 +227,13 @@ export function settingsFromJson(
       );
     }
     if (value === null || value === undefined) continue;
-    const expected = setting.kind === "text" ? "string" : setting.kind === "json" ? "object" : setting.kind;
-    if (typeof value !== expected) {
+    const isMapping = setting.kind === "json" || setting.kind === "map";
+    const expected = setting.kind === "text" ? "string" : isMapping ? "object" : setting.kind;
+    const isWrongInside =
+      setting.kind === "map" && Object.values(value).some((inner) => typeof inner !== "string");
+    if (typeof value !== expected || isWrongInside) {
       throw new UsageError(
-        `${where}: ${key} is ${JSON.stringify(value)}, expected ${setting.kind === "json" ? "a mapping" : `a ${setting.kind}`}.`,
+        `${where}: ${key} is ${JSON.stringify(value)}, expected ${isMapping ? "a mapping" : `a ${setting.kind}`}.`,
       );
     }
     out[setting.name] = value;
