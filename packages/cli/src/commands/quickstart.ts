@@ -110,7 +110,14 @@ export const quickstart: Verb = {
           const settings = {
             ...{ model: modelFolder, dataset: dataFolder, textColumn: "text", labelColumn: "label" },
             ...{ trainSplit: "train", evalSplit: "validation", testSplit: "test" },
-            ...{ maxLength: MAX_LENGTH, paddingFree: true, padToMultipleOf: null, subset: null },
+            ...{
+              maxLength: MAX_LENGTH,
+              paddingFree: true,
+              padToMultipleOf: null,
+              subset: null,
+              kernel: null,
+              variant: null,
+            },
           };
           const result = await runTraining(
             {
