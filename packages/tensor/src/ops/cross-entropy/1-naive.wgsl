@@ -1,6 +1,8 @@
-// cross entropy, step 1 of 2: one row an invocation. Log-softmax needs one pass: the sum so far is rescaled whenever the
+// cross entropy, step 1 of 4: one row an invocation. Log-softmax needs one pass: the sum so far is rescaled whenever the
 // maximum grows. A second pass only with label smoothing or probabilities as target (SPREAD).
 // Needs: nothing.
+const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
   let row = (w.x + w.y * n.x) * 64u + l;

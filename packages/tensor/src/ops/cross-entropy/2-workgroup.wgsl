@@ -1,5 +1,7 @@
-// cross entropy, step 2 of 2: one row a workgroup of 64 invocations, for many classes (a vocabulary).
+// cross entropy, step 2 of 4: one row a workgroup of 64 invocations, for many classes (a vocabulary).
 // Needs: 256 bytes of workgroup memory.
+const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
   let row = w.x + w.y * n.x;

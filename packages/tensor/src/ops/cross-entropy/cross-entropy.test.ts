@@ -5,11 +5,11 @@ import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
 import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
-import { numbers, openBoth } from "../rows/testing.js";
+import { numbers, openBoth, stepChoices } from "../rows/testing.js";
 import { type CrossEntropyCase, cases, tolerance } from "./cases.js";
 import { crossEntropy, nllLoss } from "./index.js";
+import { crossEntropyBackwardLadder, crossEntropyLadder } from "./ladder.js";
 import { crossEntropyReference } from "./reference.js";
-import { variants } from "./variants.js";
 
 const devices = await openBoth();
 afterAll(() => {
@@ -41,7 +41,7 @@ async function check(device: Device, test: CrossEntropyCase): Promise<void> {
     nll,
   });
   const logits = Tensor.from(device, data, shape, { dtype, requiresGrad: true });
-  const dy = reduction === "none" ? numbers(rows, 4, dtype) : Float32Array.of(0.5);
+  const dy = reduction === "none" ? numbers(rows, 4) : Float32Array.of(0.5);
   const y = scope(() => {
     const options = {
       weight: weight && Tensor.from(device, weight, [classes], { dtype }),
@@ -51,7 +51,8 @@ async function check(device: Device, test: CrossEntropyCase): Promise<void> {
     };
     const of = soft ? Tensor.from(device, target, shape, { dtype }) : Tensor.from(device, labels, ids);
     const made = nll ? nllLoss(logits, of, options) : crossEntropy(logits, of, options);
-    made.backward({ gradient: Tensor.from(device, dy, made.shape, { dtype }) });
+    expect(made.dtype).toBe("f32");
+    made.backward({ gradient: Tensor.from(device, dy, made.shape) });
     return made;
   });
   expect(y.shape).toEqual(reduction === "none" ? ids : []);
@@ -67,10 +68,10 @@ async function check(device: Device, test: CrossEntropyCase): Promise<void> {
 }
 
 for (const { name, device } of devices) {
-  for (const variant of [{ name: "the default" }, ...variants]) {
-    describe(`${variant.name} with ${name}`, () => {
+  for (const choice of stepChoices(device, [crossEntropyLadder, crossEntropyBackwardLadder])) {
+    describe(`${choice.name} with ${name}`, () => {
       it.skipIf(fixturesMissing)("computes PyTorch's values", async () => {
-        if (variant.name !== "the default") device.variants.set("cross_entropy", variant.name);
+        choice.apply();
         try {
           await expectFixtures(device, "cross_entropy");
           await expectFixtures(device, "nll_loss");
@@ -81,7 +82,7 @@ for (const { name, device } of devices) {
       for (const test of cases) {
         const lacks = test.dtype === "f16" && !device.features.has("shader-f16");
         it.skipIf(lacks)(`${test.name} [${test.shape.join(", ")}]`, async () => {
-          if (variant.name !== "the default") device.variants.set("cross_entropy", variant.name);
+          choice.apply();
           try {
             await check(device, test);
           } finally {
@@ -128,17 +129,22 @@ describe("cross entropy", () => {
     expectClose(await x.grad!.toArray(), await fused.grad!.toArray(), { rtol: 1e-5, atol: 1e-6 }, "dx");
   });
 
-  it("takes two dispatches for the loss and one for the gradient", () => {
-    const x = logits([16, 2]);
-    const target = ids(...new Array<number>(16).fill(1));
-    scope(() => {
-      const before = device.counters.dispatches;
-      const y = crossEntropy(x, target);
-      expect(device.counters.dispatches - before).toBe(2);
-      const seed = Tensor.from(device, Float32Array.of(1), []);
-      y.backward({ gradient: seed });
-      expect(device.counters.dispatches - before).toBe(3);
-    });
+  it("takes one dispatch for the loss of a small batch, two for that of a large one, and one for the gradient", () => {
+    for (const [rows, forward] of [
+      [16, 1],
+      [300, 2],
+    ] as const) {
+      const x = logits([rows, 2]);
+      const target = ids(...new Array<number>(rows).fill(1));
+      scope(() => {
+        const before = device.counters.dispatches;
+        const y = crossEntropy(x, target);
+        expect(device.counters.dispatches - before).toBe(forward);
+        const seed = Tensor.from(device, Float32Array.of(1), []);
+        y.backward({ gradient: seed });
+        expect(device.counters.dispatches - before).toBe(forward + 1);
+      });
+    }
   });
 
   it("names operands that do not fit", () => {

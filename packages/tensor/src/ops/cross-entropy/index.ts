@@ -1,15 +1,14 @@
-import { defineOp, type OpContext } from "../../autograd/define-op.js";
+import { defineOp } from "../../autograd/define-op.js";
 import { scope } from "../../autograd/modes.js";
 import { f32, gridFor, type ParamValue } from "../../device/kernel.js";
-import { type Dtype, expectDtype, isFloating } from "../../dtype.js";
+import { expectDtype, isFloating } from "../../dtype.js";
 import { ShapeError, ValueError } from "../../errors.js";
+import { choose } from "../../kernels/ladder.js";
 import { formatShape, type Shape } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { logSoftmax } from "../softmax/index.js";
+import { type CrossEntropyProblem, crossEntropyBackwardLadder, crossEntropyLadder } from "./ladder.js";
 import total from "./total.wgsl";
-import { chooseVariant } from "./variants.js";
-
-export { variants as crossEntropyVariants } from "./variants.js";
 
 /** What becomes of the losses of the rows: their (weighted) mean, their sum, or the losses themselves. */
 export type Reduction = "mean" | "sum" | "none";
@@ -30,7 +29,8 @@ export interface CrossEntropyOptions extends NllLossOptions {
   readonly labelSmoothing?: number;
 }
 
-interface LossAttributes {
+/** What is computed, beside the operands. */
+export interface LossAttributes {
   readonly weight: Tensor | null;
   readonly ignoreIndex: number;
   readonly reduction: Reduction;
@@ -40,7 +40,7 @@ interface LossAttributes {
 }
 
 /** Operands of both programs, without gaps. */
-interface Operands {
+export interface Operands {
   readonly x: Tensor;
   readonly labels: Tensor;
   readonly weight: Tensor | null;
@@ -54,10 +54,13 @@ function cut(shape: Shape): { rows: number; classes: number; inner: number } {
   return { rows: shape[0]! * inner, classes: shape[1]!, inner };
 }
 
-function launchParts({ x, labels, weight }: Operands, attributes: LossAttributes, dy: Tensor | null) {
+/** What forward and backward share: the problem as a ladder sees it, and the call of its kernel. */
+function parts({ x, labels, weight }: Operands, attributes: LossAttributes, dy: Tensor | null) {
   const { rows, classes, inner } = cut(x.shape);
-  const variant = chooseVariant(x.device, classes, inner);
-  const { soft, nll, labelSmoothing } = attributes;
+  const { soft, nll, labelSmoothing, reduction } = attributes;
+  const spread = soft || labelSmoothing > 0;
+  const reduced = reduction !== "none";
+  const problem: CrossEntropyProblem = { rows, classes, inner, dtype: x.dtype, spread, reduced };
   const params: ParamValue[] = [
     rows,
     classes,
@@ -71,75 +74,95 @@ function launchParts({ x, labels, weight }: Operands, attributes: LossAttributes
     f32(Number.NaN),
   ];
   return {
-    variant,
-    rows,
+    problem,
     params,
-    grid: gridFor(rows, variant.rowsPerGroup),
     buffers: [x, labels, weight ?? x].map((tensor) => tensor.storage.buffer),
     types: { T: x.dtype, Label: labels.dtype, W: (weight ?? x).dtype },
-    constants: { SOFT: soft, NLL: nll, WEIGHT: weight !== null, SPREAD: soft || labelSmoothing > 0 },
+    constants: { SOFT: soft, NLL: nll, WEIGHT: weight !== null, SPREAD: spread },
   };
+}
+
+/** What forward leaves: the loss (f32), and for backward the state of each row and the factor of the mean. */
+export interface LossResult {
+  readonly loss: Tensor;
+  readonly state: Tensor;
+  readonly scale: Tensor;
+}
+
+/** Losses of the rows, or their mean or sum. */
+export function lossValues(operands: Operands, attributes: LossAttributes): LossResult {
+  const { x } = operands;
+  const { device } = x;
+  const { problem, params, buffers, types, constants } = parts(operands, attributes, null);
+  const { rows, reduced } = problem;
+  const { step } = choose(device, crossEntropyLadder, problem);
+  const state = Tensor.empty(device, [rows, 4], "f32");
+  const scale = Tensor.empty(device, [1], "f32");
+  const mean = { MEAN: attributes.reduction === "mean" };
+  const run = (outputs: readonly Tensor[], grid: [number, number, number], more: Record<string, boolean>) =>
+    device.run(step.kernels[1], {
+      buffers: [...buffers, ...outputs.map((tensor) => tensor.storage.buffer)],
+      params,
+      grid,
+      specialisation: { types, constants: { ...constants, ...more } },
+    });
+  if (step.whole) {
+    const loss = Tensor.empty(device, [], "f32");
+    run([state, loss, scale], [1, 1, 1], mean);
+    return { loss, state, scale };
+  }
+  const losses = Tensor.empty(device, reduced ? [rows] : [x.shape[0]!, ...x.shape.slice(2)], "f32");
+  const mass = Tensor.empty(device, [rows], "f32");
+  run([state, losses, mass], gridFor(rows, step.rowsPerGroup(device)), {});
+  if (!reduced) return { loss: losses, state, scale };
+  const loss = Tensor.empty(device, [], "f32");
+  device.run(totalKernel, {
+    buffers: [losses, mass, loss, scale].map((tensor) => tensor.storage.buffer),
+    params: [rows],
+    grid: [1, 1, 1],
+    specialisation: { constants: mean },
+  });
+  return { loss, state, scale };
+}
+
+/** Gradient of the logits from that of the loss, in the logits' type. */
+export function lossGradient(
+  operands: Operands,
+  { state, scale }: Pick<LossResult, "state" | "scale">,
+  dy: Tensor,
+  attributes: LossAttributes,
+): Tensor {
+  const { x } = operands;
+  const { device } = x;
+  const { problem, params, buffers, types, constants } = parts(operands, attributes, dy);
+  const { step } = choose(device, crossEntropyBackwardLadder, problem);
+  const dx = Tensor.empty(device, x.shape, x.dtype);
+  device.run(step.kernels[1], {
+    buffers: [...buffers, ...[state, scale, dy, dx].map((tensor) => tensor.storage.buffer)],
+    params,
+    grid: gridFor(problem.rows, step.rowsPerGroup(device)),
+    specialisation: { types, constants: { ...constants, REDUCED: problem.reduced } },
+  });
+  return dx;
 }
 
 const lossOp = defineOp<LossAttributes>({
   name: "cross_entropy",
   forward(ctx, [logits, target], attributes) {
-    const operands: Operands = {
-      x: logits!.contiguous(),
-      labels: target!.contiguous(),
-      weight: attributes.weight?.contiguous() ?? null,
-    };
-    const { x, labels, weight } = operands;
-    const { device } = x;
-    const reduced = attributes.reduction !== "none";
-    const { variant, rows, params, grid, buffers, types, constants } = launchParts(
-      operands,
-      attributes,
-      null,
-    );
-    const shape = reduced ? [rows] : [x.shape[0]!, ...x.shape.slice(2)];
-    const dtype: Dtype = reduced ? "f32" : x.dtype;
-    const loss = Tensor.empty(device, shape, dtype);
-    const mass = Tensor.empty(device, [rows], "f32");
-    const state = Tensor.empty(device, [rows, 4], "f32");
-    device.run(variant.forward, {
-      buffers: [...buffers, loss.storage.buffer, mass.storage.buffer, state.storage.buffer],
-      params,
-      grid,
-      specialisation: { types: { ...types, Y: dtype }, constants },
-    });
-    const scale = Tensor.empty(device, [1], "f32");
-    const saved = [x, labels, state, scale, ...(weight ? [weight] : [])];
-    if (!reduced) {
-      ctx.saveForBackward(...saved);
-      return loss;
-    }
-    const y = Tensor.empty(device, [], x.dtype);
-    device.run(totalKernel, {
-      buffers: [loss, mass, y, scale].map((tensor) => tensor.storage.buffer),
-      params: [rows],
-      grid: [1, 1, 1],
-      specialisation: { types: { Y: x.dtype }, constants: { MEAN: attributes.reduction === "mean" } },
-    });
-    ctx.saveForBackward(...saved);
-    return y;
+    const x = logits!.contiguous();
+    const labels = target!.contiguous();
+    const weight = attributes.weight?.contiguous() ?? null;
+    const { loss, state, scale } = lossValues({ x, labels, weight }, attributes);
+    ctx.saveForBackward(x, labels, state, scale, ...(weight ? [weight] : []));
+    return loss;
   },
-  backward: (ctx, [dy]) => [ctx.needsInputGrad[0] ? gradient(ctx, dy!.contiguous()) : null, null],
+  backward(ctx, [dy]) {
+    if (!ctx.needsInputGrad[0]) return [null, null];
+    const [x, labels, state, scale, weight] = ctx.savedTensors as [Tensor, Tensor, Tensor, Tensor, Tensor?];
+    const operands = { x, labels, weight: weight ?? null };
+    return [lossGradient(operands, { state, scale }, dy!.contiguous(), ctx.attributes), null];
+  },
 });
-
-function gradient(ctx: OpContext<LossAttributes>, dy: Tensor): Tensor {
-  const [x, labels, state, scale, weight] = ctx.savedTensors as [Tensor, Tensor, Tensor, Tensor, Tensor?];
-  const operands: Operands = { x, labels, weight: weight ?? null };
-  const { variant, params, grid, buffers, types, constants } = launchParts(operands, ctx.attributes, dy);
-  const dx = Tensor.empty(x.device, x.shape, x.dtype);
-  x.device.run(variant.backward, {
-    buffers: [...buffers, ...[state, scale, dy, dx].map((tensor) => tensor.storage.buffer)],
-    params,
-    grid,
-    specialisation: { types, constants: { ...constants, REDUCED: ctx.attributes.reduction !== "none" } },
-  });
-  return dx;
-}
 
 function checkWeight(name: string, weight: Tensor | null, classes: number): void {
   if (!weight) return;
@@ -200,7 +223,11 @@ function composed(logits: Tensor, target: Tensor, options: CrossEntropyOptions):
   const classes = logits.shape[dim]!;
   let q = labelSmoothing > 0 ? target.mul(1 - labelSmoothing).add(labelSmoothing / classes) : target;
   if (weight) q = q.mul(weight.reshape([classes, ...new Array<number>(logits.rank - 1 - dim).fill(1)]));
-  const losses = q.mul(logSoftmax(logits, dim)).sum(dim).neg();
+  const losses = q
+    .to("f32")
+    .mul(logSoftmax(logits.to("f32"), dim))
+    .sum(dim)
+    .neg();
   if (reduction === "none") return losses;
   return reduction === "sum" ? losses.sum() : losses.mean();
 }
@@ -211,11 +238,11 @@ function composed(logits: Tensor, target: Tensor, options: CrossEntropyOptions):
  * @param logits `[N, C]`, `[N, C, d…]` or `[C]`, f32 or f16
  * @param target class ids i32 or u32, of the logits' shape without C; or probabilities, of the logits' shape and floating.
  *   An id outside of [0, C) that is not `ignoreIndex` makes the loss NaN: check labels before they are uploaded.
- * @returns a 0-d tensor ("mean", "sum"), or the losses `[N, d…]` ("none"), in the logits' type
+ * @returns a 0-d tensor ("mean", "sum"), or the losses `[N, d…]` ("none"); f32 also for f16 logits, so that a loss may be scaled
  *
  * "mean" divides by the sum of the weights of the targets that are not ignored (NaN if there are none), with
  * probabilities by the number of rows. With label smoothing and weights as in PyTorch. Computed in f32; stable for logits
- * of any size. Three dispatches for loss and gradient; sums have a fixed order. Backward reads the logits once: forward
+ * of any size. Two dispatches for loss and gradient of a small batch, three else; sums have a fixed order. Backward reads the logits once: forward
  * keeps the maximum and the logarithm of each row.
  * @throws ShapeError if target or weight do not fit the logits
  * @throws DtypeError, ValueError for other types, or a smoothing outside of [0, 1]

@@ -15,8 +15,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> labels: array<Label>;
 @group(0) @binding(3) var<storage, read> weight: array<W>;
 
-const LOWEST = -3.4028234e38;
-
 fn place(row: u32, class_id: u32) -> u32 {
   return (row / params.inner * params.classes + class_id) * params.inner + row % params.inner;
 }

@@ -1,32 +1,9 @@
-// state[row] = (maximum, log(sum(exp(x - maximum))), sum of q, 1 if the row counts and 0 if it is ignored), for backward;
-// mass[row] = what the row counts in the mean.
-@group(0) @binding(4) var<storage, read_write> loss: array<Y>;
-@group(0) @binding(5) var<storage, read_write> mass: array<f32>;
-@group(0) @binding(6) var<storage, read_write> state: array<vec4<f32>>;
+// loss[row], and mass[row] = what the row counts in the mean. `leave` stores both, and what backward needs.
+@group(0) @binding(5) var<storage, read_write> loss: array<f32>;
+@group(0) @binding(6) var<storage, read_write> mass: array<f32>;
 
 fn leave(row: u32, label: i32, maximum: f32, logarithm: f32, sum_of_losses: f32, sum_of_shares: f32) {
-  var row_loss = sum_of_losses;
-  var row_mass = 1.0;
-  var shares = sum_of_shares;
-  var counts = 1.0;
-  if (!SOFT) {
-    if (label == params.ignore_index) {
-      row_loss = 0.0;
-      row_mass = 0.0;
-      counts = 0.0;
-    } else if (is_valid(label)) {
-      row_mass = class_weight(u32(label));
-      if (!SPREAD) {
-        shares = row_mass;
-        row_loss = row_mass * ((maximum - logit(row, u32(label))) + logarithm);
-      }
-    } else {
-      // No class has this id. A GPU cannot throw, so the loss says it.
-      row_loss = params.nan;
-      shares = params.nan;
-    }
-  }
-  loss[row] = Y(row_loss);
-  mass[row] = row_mass;
-  state[row] = vec4(maximum, logarithm, shares, counts);
+  let found = outcome(row, label, maximum, logarithm, sum_of_losses, sum_of_shares);
+  loss[row] = found.x;
+  mass[row] = found.y;
 }

@@ -4,7 +4,7 @@ struct Params { rows: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> loss: array<f32>;
 @group(0) @binding(2) var<storage, read> mass: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<Y>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read_write> scale: array<f32>;
 
 var<workgroup> parts: array<vec2<f32>, 64>;
@@ -19,10 +19,10 @@ fn main(@builtin(local_invocation_index) l: u32) {
   var sum = vec2(0.0);
   for (var i = 0u; i < 64u; i++) { sum += parts[i]; }
   if (MEAN) {
-    y[0] = Y(sum.x / sum.y);
+    y[0] = sum.x / sum.y;
     scale[0] = 1.0 / sum.y;
   } else {
-    y[0] = Y(sum.x);
+    y[0] = sum.x;
     scale[0] = 1.0;
   }
 }

@@ -48,9 +48,13 @@ export class Inputs {
   constructor(readonly device: Device) {}
 
   tensor(data: Float32Array | Int32Array, shape: Shape, dtype: Dtype = "f32"): Tensor {
-    const made = Tensor.from(this.device, data, shape, { dtype }).keep();
-    this.#made.push(made);
-    return made;
+    return this.own(Tensor.from(this.device, data, shape, { dtype }));
+  }
+
+  /** Has `dispose` free a tensor that was made elsewhere. */
+  own(tensor: Tensor): Tensor {
+    this.#made.push(tensor.keep());
+    return tensor;
   }
 
   /** The problem, made ready. The reference is computed once. */

@@ -27,7 +27,7 @@ export type RowSharing = "none" | "tree" | "subgroups" | "one subgroup";
 /** Rows of a workgroup of 64 invocations: as many as it has subgroups where each takes a row, else as the file declares. */
 function groupRows(sharing: RowSharing, file: OwnKernel): (device: Device) => number {
   if (sharing === "one subgroup") return (device) => 64 / device.subgroupSize;
-  const rows = constantOf(file, "GROUP_ROWS");
+  const rows = constantOf(file, "GROUP_ROWS", 1);
   return () => rows;
 }
 

@@ -1,4 +1,6 @@
 // cross entropy backward, step 1 of 2: one row an invocation. Needs: nothing.
+const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
   let row = (w.x + w.y * n.x) * 64u + l;
