@@ -106,13 +106,19 @@ function compileError(kernel: OwnKernel, message: string): string {
   return `${kernel.name} does not compile:\n${lines.join("\n")}`;
 }
 
+/** Of two that are infinitely wrong the larger shape tells more. */
+function isWorse(a: CheckResult, b: CheckResult): boolean {
+  const [used, other] = [a.worst?.used ?? 0, b.worst?.used ?? 0];
+  return used > other || (used === other && a.cells > b.cells);
+}
+
 /** A report in words: what was wrong first, with its worst cell and both values. */
 export function describeOwnKernel(report: OwnKernelReport): string {
   const { op, kernel, passed, failed, skipped, error } = report;
   if (error !== null) return error;
   const left = skipped.length > 0 ? `; ${skipped.length} not taken (${skipped[0]!.reason})` : "";
   if (failed.length === 0) return `${kernel}: right on all ${passed} shapes of ${op}${left}`;
-  const worst = failed.reduce((a, b) => ((b.worst?.used ?? 0) > (a.worst?.used ?? 0) ? b : a));
+  const worst = failed.reduce((a, b) => (isWorse(b, a) ? b : a));
   const words = worst.reason ?? describeWorst(worst);
   return `${kernel} is wrong on ${failed.length} of ${failed.length + passed} shapes of ${op}${left}\n  ${op} ${worst.shape}: ${words}`;
 }
