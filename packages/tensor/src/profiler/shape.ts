@@ -3,7 +3,7 @@ import type { Dispatch } from "../device/commands.js";
 /** Sizes that a text names at most. */
 const NAMED = 4;
 /** Fields that say where things lie, not how large they are. */
-const PLACE = /offset|stride|start|first|seed|_at$|_row$|_head$|_batch$|bits|unused|rank/;
+const PLACE = /offset|stride|start|first|last|seed|unused|rank|bits|(?:^|_)(?:at|row|head|batch)$/;
 
 /** Names of the leading `u32` fields of a kernel's `Params`, by the text of the program. */
 const fieldsOf = new Map<string, readonly string[]>();
@@ -24,7 +24,7 @@ function leadingFields(code: string): readonly string[] {
 
 /**
  * What tells dispatches of one kernel apart, in words: the sizes that lead its `Params` struct by their names there (`m 1024,
- * n 384, k 1536`), else its grid; then flags that are on and element types other than f32.
+ * n 384, k 1536`), else its grid; then flags that are on, and f16.
  */
 export function shapeText({ pipeline, params, grid, specialisation }: Dispatch): string {
   const sizes = leadingFields(pipeline.code).flatMap((name, i) => {
@@ -32,7 +32,7 @@ export function shapeText({ pipeline, params, grid, specialisation }: Dispatch):
     return typeof value === "number" ? [`${name} ${value}`] : [];
   });
   const flags = Object.entries(specialisation?.constants ?? {}).filter(([, value]) => value === true);
-  const types = Object.values(specialisation?.types ?? {}).filter((type) => type !== "f32");
+  const types = Object.values(specialisation?.types ?? {}).filter((type) => type === "f16");
   return [
     ...(sizes.length > 0 ? sizes : [`grid ${gridText(grid)}`]),
     ...flags.map(([name]) => name.toLowerCase().replaceAll("_", " ")),

@@ -132,14 +132,29 @@ function roofs(x: Axis, y: Axis, peaks: Peaks): string {
   );
 }
 
-/** Names of the longest kernels, beside their points where nothing else stands. */
+interface Box {
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+function overlap(a: Box, b: Box): boolean {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
+
+/** Names of the longest kernels, beside their longest points where nothing else stands. */
 function names(points: readonly Point[]): string {
-  const taken: { left: number; right: number; top: number; bottom: number }[] = [];
-  const placed: string[] = [];
+  const taken: Box[] = points.map(({ x, y, radius }) => ({
+    left: x - radius,
+    right: x + radius,
+    top: y - radius,
+    bottom: y + radius,
+  }));
   const longest = points.filter(({ row }, i) => points.findIndex((p) => p.row.kernel === row.kernel) === i);
+  const placed: string[] = [];
   for (const { row, x, y, radius } of longest.slice(0, NAMED)) {
-    const text = row.kernel;
-    const width = text.length * 7.3;
+    const width = row.kernel.length * 7.3;
     const spots = [
       { left: x + radius + 5, top: y - 8 },
       { left: x - radius - 5 - width, top: y - 8 },
@@ -154,14 +169,12 @@ function names(points: readonly Point[]): string {
           box.right < WIDTH - FRAME.right &&
           box.top > 0 &&
           box.bottom < HEIGHT - FRAME.bottom &&
-          taken.every(
-            (t) => t.right < box.left || t.left > box.right || t.bottom < box.top || t.top > box.bottom,
-          ),
+          !taken.some((other) => overlap(box, other)),
       );
     if (!spot) continue;
     taken.push(spot);
     placed.push(
-      `<text class="name" x="${spot.left.toFixed(1)}" y="${(spot.top + 12).toFixed(1)}">${escapeHtml(text)}</text>`,
+      `<text class="name" x="${spot.left.toFixed(1)}" y="${(spot.top + 12).toFixed(1)}">${escapeHtml(row.kernel)}</text>`,
     );
   }
   return placed.join("");

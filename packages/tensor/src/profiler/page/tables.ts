@@ -65,13 +65,19 @@ function costs<Row extends Totals>(peaks: Peaks | null, isTimed: boolean): Colum
   return columns;
 }
 
-function shareOf<Row extends Totals>(whole: number, style: (row: Row) => string = () => ""): Column<Row> {
+/** Shares of the whole, each with a bar that is full for the largest. */
+function shareOf<Row extends Totals>(
+  rows: readonly Row[],
+  whole: number,
+  style: (row: Row) => string = () => "",
+): Column<Row> {
   const share = (row: Row) => (whole > 0 ? row.seconds / whole : 0);
+  const largest = Math.max(...rows.map(share), 1e-9);
   return {
     title: "share",
     value: share,
     cell: (row) =>
-      `${formatShare(share(row))}<span class="share" style="${style(row)}"><i style="width: ${(100 * share(row)).toFixed(1)}%"></i></span>`,
+      `${formatShare(share(row))}<span class="share" style="${style(row)}"><i style="width: ${((100 * share(row)) / largest).toFixed(1)}%"></i></span>`,
   };
 }
 
@@ -96,7 +102,7 @@ export interface TableContext {
 export function phaseTable(rows: readonly PhaseRow[], { peaks, seconds, isTimed }: TableContext): string {
   return table<PhaseRow>(rows, [
     { title: "pass", words: true, value: (row) => row.phase, cell: (row) => row.phase },
-    ...(isTimed ? [time<PhaseRow>("time", (row) => row.seconds), shareOf<PhaseRow>(seconds)] : []),
+    ...(isTimed ? [time<PhaseRow>("time", (row) => row.seconds), shareOf(rows, seconds)] : []),
     dispatches<PhaseRow>(),
     ...costs<PhaseRow>(peaks, isTimed),
   ]);
@@ -132,7 +138,7 @@ export function kernelTable(
     ...(isTimed
       ? [
           time<KernelRow>("time", (row) => row.seconds),
-          shareOf<KernelRow>(seconds, (row) => colours.style(row.op)),
+          shareOf(rows, seconds, (row) => colours.style(row.op)),
         ]
       : []),
     dispatches<KernelRow>(),
@@ -161,7 +167,7 @@ export function moduleTable(roots: readonly ModuleNode[], { peaks, seconds, isTi
   };
   const timed: Column<FlatModule>[] = [
     time("time", (row) => row.seconds),
-    shareOf(seconds),
+    shareOf(rows, seconds),
     time("its own", ({ node }) => node.self.seconds),
     time("forward", ({ node }) => node.phases.forward),
     time("backward", ({ node }) => node.phases.backward),
