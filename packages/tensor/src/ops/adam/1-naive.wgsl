@@ -1,4 +1,4 @@
-// AdamW, step 1 of 4: the port of the formula, an element an invocation, a dispatch a tensor. A model of 104 tensors needs 104
+// AdamW, step 1 of 5: the port of the formula, an element an invocation, a dispatch a tensor. A model of 104 tensors needs 104
 // dispatches, most of them over a few hundred numbers. Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; in torch.optim's order.
 const GROUP_ELEMENTS: u32 = 64u;
 

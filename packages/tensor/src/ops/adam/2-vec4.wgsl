@@ -1,4 +1,4 @@
-// AdamW, step 2 of 4: four elements an invocation, so that every load and store is of 16 bytes. Still a dispatch a tensor.
+// AdamW, step 2 of 5: four elements an invocation, so that every load and store is of 16 bytes. Still a dispatch a tensor.
 const GROUP_ELEMENTS: u32 = 256u;
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,4 +1,4 @@
-// AdamW, step 3 of 4: many tensors a dispatch. A stage binds few buffers (8 to 16), so the moments of all tensors lie in one and
+// AdamW, step 3 of 5: many tensors a dispatch. A stage binds few buffers (8 to 16), so the moments of all tensors lie in one and
 // a dispatch takes as many tensors as there is room for: 7 at 16 buffers, 5 at 12, 3 at 8. `gradient`, `parameter` and
 // `set_parameter` choose among the bindings; they are generated for the number of tensors.
 @compute @workgroup_size(64)

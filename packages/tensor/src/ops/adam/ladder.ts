@@ -3,11 +3,12 @@ import { gridFor, type Kernel, type ParamValue } from "../../device/kernel.js";
 import { type Ladder, type LadderStep, type OwnKernel, sizeBucket } from "../../kernels/ladder.js";
 import { constantOf } from "../../kernels/own.js";
 import { Tensor } from "../../tensor.js";
-import { ends, padded, switchOver } from "../many/index.js";
+import { ends, forEachTensor, padded, switchOver } from "../many/index.js";
 import naiveSource from "./1-naive.wgsl";
 import vec4Source from "./2-vec4.wgsl";
 import manySource from "./3-many.wgsl";
-import longSource from "./4-long.wgsl";
+import loopsSource from "./4-loops.wgsl";
+import wideSource from "./5-vec4.wgsl";
 import manyParams from "./many-params.wgsl";
 import { isFlat, type Layout } from "./moments.js";
 import params from "./params.wgsl";
@@ -103,24 +104,53 @@ function widthOn(device: Device): number {
 }
 
 /** The bindings of a dispatch over `width` tensors, and the functions that choose among them. */
-function bindings(width: number): string {
+function bindings(width: number, element: string): string {
   const all = Array.from({ length: width }, (_, t) => t);
   return [
     ...all.flatMap((t) => [
-      `@group(0) @binding(${2 * t + 1}) var<storage, read> gradient${t}: array<vec4<f32>>;`,
-      `@group(0) @binding(${2 * t + 2}) var<storage, read_write> parameter${t}: array<vec4<f32>>;`,
+      `@group(0) @binding(${2 * t + 1}) var<storage, read> gradient${t}: array<${element}>;`,
+      `@group(0) @binding(${2 * t + 2}) var<storage, read_write> parameter${t}: array<${element}>;`,
     ]),
-    `@group(0) @binding(${2 * width + 1}) var<storage, read_write> moments: array<vec4<f32>>;`,
+    `@group(0) @binding(${2 * width + 1}) var<storage, read_write> moments: array<${element}>;`,
     `@group(0) @binding(${2 * width + 2}) var<storage, read> control: array<f32>;`,
+  ].join("\n");
+}
+
+/** The functions that choose among the bindings. */
+const choosers = (width: number) =>
+  [
     `fn gradient(t: u32, i: u32) -> vec4<f32> {\n  ${switchOver(width, (t) => `return gradient${t}[i];`)}\n}`,
     `fn parameter(t: u32, i: u32) -> vec4<f32> {\n  ${switchOver(width, (t) => `return parameter${t}[i];`)}\n}`,
     `fn set_parameter(t: u32, i: u32, p: vec4<f32>) {\n  ${switchOver(width, (t) => `parameter${t}[i] = p;`)}\n}`,
   ].join("\n");
+
+/** `update`, which chooses the loop of a tensor, and the loops. */
+function loops(source: string, width: number): string {
+  const choice = switchOver(width, (t) => `update${t}(part, step, first, end);`);
+  return [
+    forEachTensor(source, "update0", ["gradient0", "parameter0"], width),
+    `fn update(t: u32, part: Part, step: Step, first: u32, end: u32) {\n  ${choice}\n}`,
+  ].join("\n");
 }
 
-/** A step over many tensors at once, `length` times 64 vec4s to a workgroup. */
-function joint(name: string, idea: string, source: string, length: number): AdamStep {
-  const kernel: Kernel = { name: `adamw/${name}`, source, snippets: [manyParams, rule] };
+/** How a step over many tensors at once is made. */
+interface Joint {
+  readonly name: string;
+  readonly idea: string;
+  readonly source: string;
+  /** Elements that an invocation takes at a time, and how many times. */
+  readonly unit: 1 | 4;
+  readonly length: number;
+  /** WGSL that goes before the source, for a number of tensors. */
+  readonly text: (width: number) => string;
+}
+
+function joint({ name, idea, source, unit, length, text }: Joint): AdamStep {
+  const kernel: Kernel = {
+    name: `adamw/${name}`,
+    source,
+    snippets: [manyParams, ...(unit === 4 ? [rule] : [])],
+  };
   return {
     name,
     idea,
@@ -130,7 +160,7 @@ function joint(name: string, idea: string, source: string, length: number): Adam
       const width = widthOn(device);
       const specialisation = {
         constants: { ...constants(settings), ...(length > 1 ? { LENGTH: length } : {}) },
-        text: bindings(width),
+        text: `${bindings(width, unit === 4 ? "vec4<f32>" : "f32")}\n${text(width)}`,
       };
       for (let i = 0; i < slots.length; ) {
         const { storage } = slots[i]!.expAvg;
@@ -138,7 +168,8 @@ function joint(name: string, idea: string, source: string, length: number): Adam
         const other = part.findIndex((slot) => slot.expAvg.storage !== storage);
         if (other > 0) part.length = other;
         i += part.length;
-        const counts = part.map((slot) => Math.ceil(slot.parameter.numel / 4));
+        // Whole vec4s, as the moments are laid out; what lies behind a tensor's last element is nobody's.
+        const counts = part.map((slot) => (Math.ceil(slot.parameter.numel / 4) * 4) / unit);
         const last = ends(counts.map((count) => Math.ceil(count / (64 * length))));
         const groups = last.at(-1)!;
         const eight = (values: readonly ParamValue[]) => padded(values, 8, 0);
@@ -159,7 +190,7 @@ function joint(name: string, idea: string, source: string, length: number): Adam
             ...shared(settings),
             ...padded(last, 8, groups),
             ...eight(counts),
-            ...eight(part.map((slot) => slot.expAvg.offset / 4)),
+            ...eight(part.map((slot) => slot.expAvg.offset / unit)),
             ...eight(part.map((slot) => slot.correctionsAt)),
             ...eight(part.map((slot) => slot.rate)),
             ...eight(part.map((slot) => slot.inverseRoot)),
@@ -185,6 +216,9 @@ const vec4 = single(
   256,
 );
 
+/** Elements from which on the faster kernel is worth its longer compilation (2 s of CPU on a software driver). */
+const LARGE = 4e6;
+
 /** Adam and AdamW over many tensors. */
 export const adamw: Ladder<AdamProblem, AdamStep> = {
   op: "adamw",
@@ -196,18 +230,35 @@ export const adamw: Ladder<AdamProblem, AdamStep> = {
       64,
     ),
     vec4,
-    joint(
-      "3-many",
-      "the moments of all in one buffer: seven tensors a dispatch at 16 bindings",
-      manySource,
-      1,
-    ),
-    joint("4-long", "a workgroup goes over 4,096 elements", longSource, 16),
+    joint({
+      name: "3-many",
+      idea: "the moments of all in one buffer: seven tensors a dispatch at 16 bindings",
+      source: manySource,
+      unit: 4,
+      length: 1,
+      text: choosers,
+    }),
+    joint({
+      name: "4-loops",
+      idea: "a workgroup goes over 4,096 elements, in a loop for each tensor",
+      source: loopsSource,
+      unit: 1,
+      length: 64,
+      text: (width) => loops(loopsSource, width),
+    }),
+    joint({
+      name: "5-vec4",
+      idea: "four elements at a time in the loops",
+      source: wideSource,
+      unit: 4,
+      length: 16,
+      text: (width) => loops(wideSource, width),
+    }),
   ],
-  rule: (_device, { tensors }) =>
-    tensors === 1
-      ? { step: "2-vec4", why: "one tensor" }
-      : { step: "4-long", why: "fewest dispatches and workgroups" },
+  rule: (_device, { elements }) =>
+    elements < LARGE
+      ? { step: "4-loops", why: "small: compiles fast" }
+      : { step: "5-vec4", why: "large: fewest dispatches, wide loads" },
   shapeClass: ({ tensors, elements }) => `${sizeBucket(tensors)}x${sizeBucket(elements)}`,
   own: (kernel: OwnKernel) =>
     single(

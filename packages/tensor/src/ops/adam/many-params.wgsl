@@ -1,4 +1,5 @@
-// What a dispatch of Adam for up to eight tensors gets, and which of them a workgroup works for. All counts are of vec4s.
+// What a dispatch of Adam for up to eight tensors gets, and which of them a workgroup works for. Counts and places are of
+// what the kernel takes at a time: vec4s, or in step 4 elements.
 // The moments of all tensors lie in one buffer: those of tensor t from moments_at[t] on, the second right behind the first.
 struct Params {
   scale_at: u32, last: u32, unused: u32, unused2: u32,

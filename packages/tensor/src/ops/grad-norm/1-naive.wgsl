@@ -1,4 +1,4 @@
-// Gradient norm, step 1 of 3: a dispatch a tensor; an invocation adds up the squares of 256 elements in a row, one partial sum
+// Gradient norm, step 1 of 4: a dispatch a tensor; an invocation adds up the squares of 256 elements in a row, one partial sum
 // each, which `finish.wgsl` adds up. No barrier, and the same bits every time.
 const GROUP_ELEMENTS: u32 = 16384u;
 const GROUP_SUMS: u32 = 64u;

@@ -1,4 +1,4 @@
-// Gradient norm, step 2 of 3: as many tensors a dispatch as an adapter binds buffers, but one: 15 at 16, 11 at 12, 7 at 8.
+// Gradient norm, step 2 of 4: as many tensors a dispatch as an adapter binds buffers, but one: 15 at 16, 11 at 12, 7 at 8.
 // `gradient` chooses among the bindings; it is generated for the number of tensors.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {

@@ -3,10 +3,11 @@ import { gridFor, type Kernel } from "../../device/kernel.js";
 import { type Ladder, type LadderStep, type OwnKernel, sizeBucket } from "../../kernels/ladder.js";
 import { constantOf } from "../../kernels/own.js";
 import { Tensor } from "../../tensor.js";
-import { ends, padded, switchOver } from "../many/index.js";
+import { ends, forEachTensor, padded, switchOver } from "../many/index.js";
 import naiveSource from "./1-naive.wgsl";
 import manySource from "./2-many.wgsl";
-import vec4Source from "./3-vec4.wgsl";
+import loopsSource from "./3-loops.wgsl";
+import stridedSource from "./4-strided.wgsl";
 import clipNaiveSource from "./clip/1-naive.wgsl";
 import clipVec4Source from "./clip/2-vec4.wgsl";
 import clipManySource from "./clip/3-many.wgsl";
@@ -77,20 +78,12 @@ function batches(gradients: readonly Tensor[], width: number, unit: number, leng
 /** Gradients a dispatch: all bindings but one; the numbers of 16 fit `Params`. */
 const widthOn = (device: Device) => Math.min(16, device.limits.maxStorageBuffersPerShaderStage - 1);
 
-/** The bindings of gradients, the function that chooses among them, and one that stores. */
+/** The bindings of gradients. */
 function bindings(width: number, first: number, element: string, access: "read" | "read_write"): string {
-  return [
-    ...Array.from(
-      { length: width },
-      (_, t) => `@group(0) @binding(${first + t}) var<storage, ${access}> gradient${t}: array<${element}>;`,
-    ),
-    `fn gradient(t: u32, i: u32) -> ${element} {\n  ${switchOver(width, (t) => `return gradient${t}[i];`)}\n}`,
-    ...(access === "read"
-      ? []
-      : [
-          `fn set_gradient(t: u32, i: u32, g: ${element}) {\n  ${switchOver(width, (t) => `gradient${t}[i] = g;`)}\n}`,
-        ]),
-  ].join("\n");
+  return Array.from(
+    { length: width },
+    (_, t) => `@group(0) @binding(${first + t}) var<storage, ${access}> gradient${t}: array<${element}>;`,
+  ).join("\n");
 }
 
 function singleNorm(
@@ -122,7 +115,25 @@ function singleNorm(
   };
 }
 
-function manyNorm(name: string, idea: string, source: string, unit: 1 | 4): NormStep {
+/** The loops of all tensors, and `sum_of`, which chooses among them. */
+const sums = (source: string, width: number) =>
+  [
+    forEachTensor(source, "sum_of0", ["gradient0"], width),
+    `fn sum_of(t: u32, begin: u32, end: u32) -> f32 {\n  ${switchOver(width, (t) => `return sum_of${t}(begin, end);`)}\n}`,
+  ].join("\n");
+
+/** How a step over many gradients at once is made. */
+interface Many {
+  readonly name: string;
+  readonly idea: string;
+  readonly source: string;
+  /** Elements that an invocation adds up. */
+  readonly length: (elements: number) => number;
+  /** WGSL that goes before the source, for a number of gradients. */
+  readonly text: (width: number) => string;
+}
+
+function manyNorm({ name, idea, source, length: lengthFor, text }: Many): NormStep {
   const kernel: Kernel = { name: `grad_norm/${name}`, source, snippets: [manyParams] };
   return {
     ...base,
@@ -130,9 +141,8 @@ function manyNorm(name: string, idea: string, source: string, unit: 1 | 4): Norm
     idea,
     launch(device, gradients) {
       const width = widthOn(device);
-      const { elements } = problemOf(gradients);
-      const length = unit === 1 ? 256 : Math.max(4, Math.ceil(elements / unit / SUMS));
-      const parts = batches(gradients, width, unit, length);
+      const length = lengthFor(problemOf(gradients).elements);
+      const parts = batches(gradients, width, 1, length);
       const partial = Tensor.empty(device, [64 * parts.reduce((sum, { groups }) => sum + groups, 0)]);
       let at = 0;
       for (const { gradients: some, params: numbers, groups } of parts) {
@@ -142,8 +152,9 @@ function manyNorm(name: string, idea: string, source: string, unit: 1 | 4): Norm
           grid: gridFor(groups, 1),
           specialisation: {
             text: [
-              bindings(width, 1, unit === 1 ? "f32" : "vec4<f32>", "read"),
+              bindings(width, 1, "f32", "read"),
               `@group(0) @binding(${width + 1}) var<storage, read_write> partial: array<f32>;`,
+              text(width),
             ].join("\n"),
           },
           cost: { flop: 2 * problemOf(some).elements, bytes: bytesOf(some) },
@@ -166,10 +177,30 @@ export const gradNormLadder: Ladder<GradientsProblem, NormStep> = {
       16384,
       64,
     ),
-    manyNorm("2-many", "as many tensors a dispatch as there are bindings", manySource, 1),
-    manyNorm("3-vec4", "neighbours read neighbouring vec4s, and leave few sums", vec4Source, 4),
+    manyNorm({
+      name: "2-many",
+      idea: "as many tensors a dispatch as there are bindings",
+      source: manySource,
+      length: () => 256,
+      text: (width) =>
+        `fn gradient(t: u32, i: u32) -> f32 {\n  ${switchOver(width, (t) => `return gradient${t}[i];`)}\n}`,
+    }),
+    manyNorm({
+      name: "3-loops",
+      idea: "a loop for each tensor: its binding is chosen once",
+      source: loopsSource,
+      length: () => 256,
+      text: (width) => sums(loopsSource, width),
+    }),
+    manyNorm({
+      name: "4-strided",
+      idea: "neighbours read neighbouring elements, and leave few sums",
+      source: stridedSource,
+      length: (elements) => Math.max(16, Math.ceil(elements / SUMS)),
+      text: (width) => sums(stridedSource, width),
+    }),
   ],
-  rule: () => ({ step: "3-vec4", why: "fewest dispatches, joined loads" }),
+  rule: () => ({ step: "4-strided", why: "fewest dispatches, joined loads" }),
   shapeClass,
   own: (kernel: OwnKernel) =>
     singleNorm(
@@ -235,6 +266,8 @@ export const clipLadder: Ladder<GradientsProblem, ClipStep> = {
               text: [
                 "@group(0) @binding(1) var<storage, read> control: array<f32>;",
                 bindings(width, 2, "vec4<f32>", "read_write"),
+                forEachTensor(clipManySource, "scale0", ["gradient0"], width),
+                `fn scale(t: u32, factor: f32, first: u32, end: u32) {\n  ${switchOver(width, (t) => `scale${t}(factor, first, end);`)}\n}`,
               ].join("\n"),
             },
             cost: { flop: problemOf(some).elements, bytes: 2 * bytesOf(some) },

@@ -1,7 +1,7 @@
 // What a dispatch for up to 15 tensors gets, and which of them a workgroup works for.
 struct Params {
   last: u32,
-  length: u32,       // elements (2-many) or vec4s (3-vec4) that an invocation adds up
+  length: u32,       // elements that an invocation adds up, or vec4s that it scales
   at: u32,           // place of the first sum in `partial`, or of the factor in `control`
   unused: u32,
   ends: array<vec4<u32>, 4>,     // the first workgroup after those of each tensor
