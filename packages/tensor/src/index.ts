@@ -107,7 +107,15 @@ export {
   binaryCrossEntropyWithLogits,
   mseLoss,
 } from "./ops/losses/index.js";
-export { bmm, linear, matmul } from "./ops/matmul/index.js";
+export {
+  type Activation,
+  bmm,
+  feedForward,
+  linear,
+  linearActivation,
+  linears,
+  matmul,
+} from "./ops/matmul/index.js";
 export { meanPool } from "./ops/mean-pool/index.js";
 export { pad } from "./ops/pad/index.js";
 export {

@@ -1,4 +1,4 @@
-// matmul, step 2 of 4: tiles in workgroup memory.
+// matmul, step 2: tiles in workgroup memory.
 // Adds to step 1: a workgroup loads a tile of 16 x 16 of a and of b together and every element of it serves 16
 // invocations, so storage is read a sixteenth as often.
 // Needs: 2 KiB workgroup memory, two barriers a tile; any sizes and strides. Workgroup 16 x 16.
@@ -6,11 +6,8 @@
 // much as one from storage, and a barrier switches between 32 subgroups. On a GPU this step is the large one.
 
 const TILE: u32 = 16u;
-
-@group(0) @binding(1) var<storage, read> a: array<T>;
-@group(0) @binding(2) var<storage, read> b: array<T>;
-@group(0) @binding(3) var<storage, read> bias: array<T>;
-@group(0) @binding(4) var<storage, read_write> y: array<T>;
+const GROUP_ROWS: u32 = 16u;
+const GROUP_COLUMNS: u32 = 16u;
 
 var<workgroup> a_tile: array<array<f32, TILE>, TILE>;
 var<workgroup> b_tile: array<array<f32, TILE>, TILE>;
@@ -21,8 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   let column = group.x * TILE + local.x;
   let batch = params.first_batch + group.z;
   let start = batch_starts(batch);
-  var sum = 0.0;
-  if (params.has_bias != 0u && column < params.n) { sum = f32(bias[params.bias_offset + column]); }
+  var sum = bias_at(column);
   // Invocations outside the matrix stay: every one of them must reach the barriers. They bring zeros.
   for (var k = 0u; k < params.k; k += TILE) {
     var x = 0.0;
@@ -35,5 +31,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
     for (var i = 0u; i < TILE; i++) { sum = fma(a_tile[local.y][i], b_tile[i][local.x], sum); }
     workgroupBarrier();
   }
-  if (row < params.m && column < params.n) { y[(batch * params.m + row) * params.n + column] = T(sum); }
+  if (row < params.m && column < params.n) { store(batch, row, column, sum); }
 }

@@ -1,4 +1,4 @@
-// matmul, step 3 of 4: 8 x 8 elements of y an invocation, in registers.
+// matmul, step 3: 8 x 8 elements of y an invocation, in registers.
 // Adds to step 2: a value that is loaded is used 8 times without ever being shared: no workgroup memory, no barriers. Loads
 // are vec4s where the operands allow it (`blocks-vec4.wgsl`, else `blocks-strided.wgsl`): 16 of them for 256 fma.
 // Needs: nothing; the loops over `sums` have constant bounds, so the driver can unroll them. Workgroup 8 x 8, tile 64 x 64.
@@ -37,8 +37,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       sums[12u + i] = accumulate(sums[12u + i], x_1[i], y_1);
     }
   }
-  for (var i = 0u; i < 8u; i++) {
-    store_row(batch, row + i, column, sums[i]);
-    store_row(batch, row + i, column + 4u, sums[8u + i]);
+  // A loop that cannot be unrolled, so that the epilogue is compiled once and not 16 times. The rows are taken out by
+  // comparison: an index that varies would push `sums` out of registers.
+  let halves = 16u * min(params.m, 1u);
+  for (var i = 0u; i < halves; i++) {
+    var sum = sums[0];
+    for (var j = 1u; j < 16u; j++) { sum = select(sum, sums[j], i == j); }
+    store_row(batch, row + i % 8u, column + i / 8u * 4u, sum);
   }
 }

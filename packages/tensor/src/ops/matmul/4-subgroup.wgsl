@@ -1,27 +1,21 @@
-// matmul, step 4 of 4: a subgroup shares its loads without memory.
+// matmul, step 4: a subgroup shares its loads without memory.
 // Adds to step 3: 8 lanes make 32 x 32 elements of y together. In each round of 4 k every lane loads a block of 4 x 4 of a
 // and one of b (8 vec4s), then each of the 32 rows of a is handed round with subgroupShuffle and multiplied with the lane's
 // own 4 columns: 64 fma a load, against 16 in step 3.
-// Needs: subgroups of LANES = 8 lanes or a multiple (each 8 neighbours work on a tile of their own), or LANES = 4 (tiles of
-// 16 x 16) where the adapter may use as few as 4; smaller ones are refused. Lanes must be numbered as invocations are in a
-// one-dimensional workgroup, as on every adapter seen so far.
-// Workgroup: the largest subgroup of the adapter.
+// Needs: subgroups of a known size: 8 lanes or a multiple (each 8 lanes work on a tile of their own), or 4 (tiles of 16 x 16).
+// A workgroup is one subgroup and lanes go by their number in it, so how invocations are numbered does not matter.
 // llvmpipe, 1024 x 768 x 768, f32, GFLOP per CPU-second: a · b 30, a · bᵀ 29, aᵀ · b 29, any strides 20. A round of 4 k costs
 // some 370 cycles of loads and as much again of arithmetic; fma alone peaks at 46.
 
 const TILE: u32 = 4u * LANES;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(local_invocation_index) index: u32,
-  @builtin(subgroup_invocation_id) invocation: u32,
-) {
+@compute @workgroup_size(LANES * TEAMS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) invocation: u32) {
   let lane = invocation % LANES;
   let first = invocation - lane;
   let batch = params.first_batch + group.z;
   let row = group.y * TILE;
-  let column = (group.x * (WORKGROUP / LANES) + index / LANES) * TILE + 4u * lane;
+  let column = (group.x * TEAMS + invocation / LANES) * TILE + 4u * lane;
   let start = batch_starts(batch);
   let rows = a_rows(start.x, row + 4u * lane);
   let columns = b_columns(start.y, column);
@@ -37,14 +31,15 @@ fn main(
     if (ROW_SUMS) { totals += vec4<f32>(1.0) * x; }
     for (var i = 0u; i < TILE; i++) { sums[i] = accumulate(sums[i], subgroupShuffle(x[i % 4u], first + i / 4u), y); }
   }
-  if (ROLLED_STORES) {
-    // Conversions to f16 are slow to compile on llvmpipe, 4.5 s for 32 rows written out against 0.7: so here once, in a loop
-    // that cannot be unrolled. Of a copy, so that `sums` stays in registers.
-    var results = sums;
-    let count = min(TILE, params.m - row);
-    for (var i = 0u; i < count; i++) { store_row(batch, row + i, column, results[i]); }
-  } else {
-    for (var i = 0u; i < TILE; i++) { store_row(batch, row + i, column, sums[i]); }
+  // A loop that cannot be unrolled, so that the epilogue is compiled once and not for every row. The rows are taken out by
+  // comparison: an index that varies would push `sums` out of registers.
+  let blocks = (min(TILE, params.m - row) + BLOCK - 1u) / BLOCK;
+  for (var block = 0u; block < blocks; block++) {
+    for (var i = 0u; i < BLOCK; i++) {
+      var sum = sums[i];
+      for (var j = 1u; j < TILE / BLOCK; j++) { sum = select(sum, sums[j * BLOCK + i], j == block); }
+      store_row(batch, row + block * BLOCK + i, column, sum);
+    }
   }
   if (ROW_SUMS && column < TILE) { store_row_sums(row + 4u * lane, totals); }
 }

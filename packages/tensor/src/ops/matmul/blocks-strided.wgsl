@@ -1,9 +1,11 @@
 // Blocks of 4 x 4 elements of operands with any sizes and strides, loaded one element at a time: the other form of
 // `blocks-vec4.wgsl`. Elements beyond k count as 0; rows and columns beyond the last repeat it and are not stored.
-@group(0) @binding(1) var<storage, read> a: array<T>;
-@group(0) @binding(2) var<storage, read> b: array<T>;
-@group(0) @binding(3) var<storage, read> bias: array<T>;
-@group(0) @binding(4) var<storage, read_write> y: array<T>;
+@group(0) @binding(1) var<storage, read> a: array<TA>;
+@group(0) @binding(2) var<storage, read> b: array<TB>;
+@group(0) @binding(3) var<storage, read> bias: array<TBIAS>;
+@group(0) @binding(4) var<storage, read_write> y: array<TY>;
+alias C = vec4<f32>;
+alias Y = TY;
 
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
@@ -48,11 +50,23 @@ fn bias_block(column: u32) -> vec4<f32> {
   return vec4<f32>(f32(bias[p.x]), f32(bias[p.y]), f32(bias[p.z]), f32(bias[p.w]));
 }
 
-// Writes four columns of one row, those that exist.
+// Finishes and writes four columns of one row, those that exist.
 fn store_row(batch: u32, row: u32, column: u32, sum: vec4<f32>) {
-  if (row >= params.m) { return; }
-  let p = (batch * params.m + row) * params.n + column;
+  if (row >= params.m || column >= params.n) { return; }
+  let at = (batch * params.m + row) * params.n + column;
+  let value = finished(at, column, sum);
   for (var i = 0u; i < 4u; i++) {
-    if (column + i < params.n) { y[p + i] = T(sum[i]); }
+    if (column + i < params.n) { y[at + i] = TY(value[i]); }
+  }
+}
+
+// For `epilogue.wgsl`.
+fn extra_at(at: u32, column: u32) -> vec4<f32> {
+  let p = params.extra_offset + at + min(FOUR, vec4<u32>(params.n - 1u - column));
+  return vec4<f32>(f32(extra[p.x]), f32(extra[p.y]), f32(extra[p.z]), f32(extra[p.w]));
+}
+fn keep_before(at: u32, column: u32, sum: vec4<f32>) {
+  for (var i = 0u; i < 4u; i++) {
+    if (column + i < params.n) { write_before(at + i, TY(sum[i])); }
   }
 }

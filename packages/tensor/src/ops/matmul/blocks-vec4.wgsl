@@ -4,10 +4,12 @@
 // an operand is 1: that of k, or with A_TRANSPOSED that of m, without B_TRANSPOSED that of n. A transposed operand costs
 // nothing: its block is transposed in registers. Offsets and strides in `params` count vec4s (except one that is 1).
 // A block that reaches over the last row or column reads the last one again; `store_row` drops what came of it.
-@group(0) @binding(1) var<storage, read> a: array<vec4<T>>;
-@group(0) @binding(2) var<storage, read> b: array<vec4<T>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4<T>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<T>>;
+@group(0) @binding(1) var<storage, read> a: array<vec4<TA>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<TB>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<TBIAS>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<TY>>;
+alias C = vec4<f32>;
+alias Y = vec4<TY>;
 
 // Where the four rows from `row` on begin, for `a_block`.
 fn a_rows(start: u32, row: u32) -> vec4<u32> {
@@ -49,9 +51,14 @@ fn bias_block(column: u32) -> vec4<f32> {
   return vec4<f32>();
 }
 
-// Writes four columns of one row, if they exist.
+// Finishes and writes four columns of one row, if they exist.
 fn store_row(batch: u32, row: u32, column: u32, sum: vec4<f32>) {
   if (row < params.m && column < params.n) {
-    y[((batch * params.m + row) * params.n + column) / 4u] = vec4<T>(sum);
+    let at = ((batch * params.m + row) * params.n + column) / 4u;
+    y[at] = Y(finished(at, column, sum));
   }
 }
+
+// For `epilogue.wgsl`.
+fn extra_at(at: u32, column: u32) -> vec4<f32> { return vec4<f32>(extra[params.extra_offset + at]); }
+fn keep_before(at: u32, column: u32, sum: vec4<f32>) { write_before(at, Y(sum)); }

@@ -1,12 +1,14 @@
 import { defineOp } from "../../autograd/define-op.js";
-import { expectDtype, isFloating } from "../../dtype.js";
-import { DtypeError, ShapeError } from "../../errors.js";
+import { type Dtype, expectDtype, promoteTypes } from "../../dtype.js";
+import { ShapeError } from "../../errors.js";
 import { broadcastShapes, formatShape, type Shape } from "../../shape.js";
 import type { Tensor } from "../../tensor.js";
-import { sum, sumTo } from "../sum/index.js";
-import { foldRows, isSingleMatrix, product, productAndRowSums } from "./product.js";
+import { sumTo } from "../sum/index.js";
+import { foldRows, isSingleMatrix, product } from "./product.js";
 
-export { variants as matmulVariants } from "./variants.js";
+export { feedForward } from "./feed-forward.js";
+export { linear, linearActivation, linears } from "./linear.js";
+export type { Activation } from "./product.js";
 
 const swap = (x: Tensor) => x.transpose(-1, -2);
 
@@ -16,16 +18,17 @@ const swap = (x: Tensor) => x.transpose(-1, -2);
  */
 function productLike(operand: Tensor, a: Tensor, b: Tensor, shape?: Shape): Tensor {
   const [row, column] = operand.strides.slice(-2) as [number, number];
-  if (row !== 1 || column === 1) return product(a, b, null, shape);
+  const dtype: Dtype = operand.dtype;
+  if (row !== 1 || column === 1) return product(a, b, { shape, dtype });
   const swapped = shape && [...shape.slice(0, -2), shape[shape.length - 1]!, shape[shape.length - 2]!];
-  return swap(product(swap(b), swap(a), null, swapped));
+  return swap(product(swap(b), swap(a), { shape: swapped, dtype }));
 }
 
 const matmulOp = defineOp<undefined>({
   name: "matmul",
   forward(ctx, [a, b]) {
     ctx.saveForBackward(a!, b!);
-    return product(a!, b!);
+    return product(a!, b!, { dtype: promoteTypes(a!.dtype, b!.dtype) });
   },
   backward(ctx, [dy]) {
     const [a, b] = ctx.savedTensors as [Tensor, Tensor];
@@ -43,16 +46,6 @@ const matmulOp = defineOp<undefined>({
   },
 });
 
-function checkOperands(op: string, a: Tensor, b: Tensor): void {
-  expectDtype(op, "a", a.dtype, ["f32", "f16"]);
-  if (a.dtype !== b.dtype) {
-    const way = isFloating(b.dtype) ? `b.to("${a.dtype}")` : `.to("${a.dtype}")`;
-    throw new DtypeError(
-      `${op}: a is ${a.dtype}, b is ${b.dtype}; both must have the same type. Convert one: ${way}.`,
-    );
-  }
-}
-
 /**
  * Matrix product with the meaning of `torch.matmul`.
  * Letters: M rows, K inner size, N columns, … any leading dimensions.
@@ -60,14 +53,15 @@ function checkOperands(op: string, a: Tensor, b: Tensor): void {
  * @param b `[…, K, N]`, or `[K]` for one column. Leading dimensions of a and b are broadcast.
  * @returns `[…, M, N]`, without M where `a` is 1-d and without N where `b` is 1-d: two vectors give a 0-d tensor
  *
- * Both operands may be views: transposed, sliced and expanded ones are read where they lie. f32 or f16, both the same;
- * sums are taken in f32. Gradients: dA = dY · Bᵀ and dB = Aᵀ · dY, summed over what was broadcast.
- * Error: see `cases.ts`. Ladder of kernels: `variants.ts`.
+ * Both operands may be views: transposed, sliced and expanded ones are read where they lie. Each is f32 or f16; the result is
+ * f16 if both are, else f32, and sums are taken in f32. Gradients: dA = dY · Bᵀ and dB = Aᵀ · dY, summed over what was
+ * broadcast, in the operands' own types. Error: see `cases.ts`. Ladder of kernels: `ladder.ts`.
  * @throws ShapeError if the inner sizes differ or the leading dimensions do not broadcast
- * @throws DtypeError for other element types or two different ones
+ * @throws DtypeError for other element types
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  checkOperands("matmul", a, b);
+  expectDtype("matmul", "a", a.dtype, ["f32", "f16"]);
+  expectDtype("matmul", "b", b.dtype, ["f32", "f16"]);
   if (a.rank === 0 || b.rank === 0) {
     throw new ShapeError(
       `matmul: both operands need at least one dimension, got ${formatShape(a.shape)} × ${formatShape(b.shape)}. ` +
@@ -106,56 +100,4 @@ export function bmm(a: Tensor, b: Tensor): Tensor {
     );
   }
   return matmul(a, b);
-}
-
-const linearOp = defineOp<undefined>({
-  name: "linear",
-  forward(ctx, [x, weight, bias]) {
-    ctx.saveForBackward(x!, weight!);
-    const rows = foldRows(x!) ?? foldRows(x!.contiguous())!;
-    return product(rows, swap(weight!), bias ?? null, [...x!.shape.slice(0, -1), weight!.shape[0]!]);
-  },
-  backward(ctx, [dy]) {
-    const [x, weight] = ctx.savedTensors as [Tensor, Tensor];
-    const gradients = foldRows(dy!) ?? foldRows(dy!.contiguous())!;
-    const rows = () => foldRows(x) ?? foldRows(x.contiguous())!;
-    const [ofX, ofWeight, ofBias] = ctx.needsInputGrad;
-    const both =
-      ofWeight && ofBias
-        ? productAndRowSums(swap(gradients), rows())
-        : { y: ofWeight ? product(swap(gradients), rows()) : null, rowSums: null };
-    return [
-      ofX ? product(gradients, weight, null, x.shape) : null,
-      both.y,
-      ...(ofBias === undefined ? [] : [ofBias ? (both.rowSums ?? sum(gradients, 0)) : null]),
-    ];
-  },
-});
-
-/**
- * `x Wᵀ + bias`, as `torch.nn.functional.linear`; the bias is added in the product's own kernel.
- * @param x `[…, in]`
- * @param weight `[out, in]`
- * @param bias `[out]`
- * @returns `[…, out]`
- * @throws ShapeError naming the sizes that differ
- */
-export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
-  checkOperands("linear", x, weight);
-  if (bias) checkOperands("linear", x, bias);
-  const bad = (what: string) =>
-    new ShapeError(
-      `linear: ${what}; x is ${formatShape(x.shape)}, weight ${formatShape(weight.shape)} must be [out, in].`,
-    );
-  if (weight.rank !== 2) throw bad(`weight has ${weight.rank} dimensions instead of 2`);
-  if (x.rank === 0) throw bad("x has no dimension");
-  const inner = x.shape[x.rank - 1]!;
-  if (inner !== weight.shape[1]) {
-    const hint = inner === weight.shape[0] ? ". It looks transposed: pass weight.transpose(0, 1)" : "";
-    throw bad(`the last size of x is not that of weight (${inner} ≠ ${weight.shape[1]})${hint}`);
-  }
-  if (bias && (bias.rank !== 1 || bias.shape[0] !== weight.shape[0])) {
-    throw bad(`bias ${formatShape(bias.shape)} must be [${weight.shape[0]}]`);
-  }
-  return linearOp(bias ? [x, weight, bias] : [x, weight], undefined);
 }

@@ -1,10 +1,11 @@
 // What every step of the matmul ladder shares: the sizes, the strides and the batch.
-// y[batch, m, n] = a[batch, m, k] · b[batch, k, n] + bias[n]; strides of 0 repeat an operand over a batch dimension.
+// y[batch, m, n] = epilogue(a[batch, m, k] · b[batch, k, n] + bias[n]); strides of 0 repeat an operand over a batch dimension.
 struct Params {
   m: u32, n: u32, k: u32, first_batch: u32,
   a_offset: u32, a_row: u32, a_k: u32, bias_offset: u32,
   b_offset: u32, b_k: u32, b_column: u32, has_bias: u32,
   batch_shape: vec4<u32>, a_batch: vec4<u32>, b_batch: vec4<u32>,
+  extra_offset: u32, epilogue: u32, spare_0: u32, spare_1: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 

@@ -1,4 +1,7 @@
 import type { ParamValue } from "../../device/kernel.js";
+import type { PooledBuffer } from "../../device/pool.js";
+import type { Dtype } from "../../dtype.js";
+import { choose } from "../../kernels/ladder.js";
 import {
   broadcastShapes,
   broadcastStrides,
@@ -8,8 +11,9 @@ import {
   viewStrides,
 } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
+import beforeSource from "./before.wgsl";
+import { type MatmulProblem, matmulLadder } from "./ladder.js";
 import rowSumsSource from "./row-sums.wgsl";
-import { chooseVariant } from "./variants.js";
 
 /** Batch dimensions that the kernels step through; more are merged, or copied if they do not merge. */
 const BATCH_RANK = 4;
@@ -18,6 +22,51 @@ const MAX_GROUPS = 65535;
 
 /** Stands in for `row-sums.wgsl` where the sums are not wanted. */
 const noRowSums = "fn store_row_sums(row: u32, totals: vec4<f32>) {}";
+/** Stands in for `before.wgsl` where what goes into an activation is not kept. */
+const noBefore = "fn write_before(at: u32, value: Y) {}";
+
+/** What may follow a product in the same kernel. `gelu` is the exact one, by erf; `quick_gelu` is x sigmoid(1.702 x). */
+export type Activation = "gelu" | "quick_gelu" | "relu";
+
+/** Numbers of `epilogue.wgsl`. */
+const ACTIVATION = { gelu: 2, quick_gelu: 3, relu: 4 } as const;
+const ADDEND = 1;
+const SLOPE = 3;
+
+/** Number of the derivative of an activation. */
+export function slopeNumber(activation: Activation): number {
+  return ACTIVATION[activation] + SLOPE;
+}
+
+/** What a product does besides, in the same dispatch. At most one of `addend`, `activation` and `slope`. */
+export interface ProductOptions {
+  /** `[N]`, added to every row. */
+  readonly bias?: Tensor | null;
+  /** Added to the result: as many elements as it has, in the same order. */
+  readonly addend?: Tensor | null;
+  /** Put on the result after the bias. */
+  readonly activation?: Activation | null;
+  /** With `activation`: what goes into it is wanted too, for its backward. */
+  readonly keepBefore?: boolean;
+  /** The result is multiplied with the derivative of an activation at `at`, which has as many elements. */
+  readonly slope?: { readonly activation: Activation; readonly at: Tensor } | null;
+  /** The sum of each row of a is wanted too; for two matrices. */
+  readonly rowSums?: boolean;
+  /**
+   * Of the result, if it is to have its elements in another shape. Better than a reshape afterwards: the result is then alone
+   * in its memory, and a gradient that is need not be copied into `.grad`.
+   */
+  readonly shape?: Shape;
+  /** Element type of the result, default that of a. */
+  readonly dtype?: Dtype;
+}
+
+/** The product and what else was asked for; null where it was not, or the kernel cannot do it (`rowSums`). */
+export interface ProductParts {
+  readonly y: Tensor;
+  readonly before: Tensor | null;
+  readonly rowSums: Tensor | null;
+}
 
 /** Two operands as the kernels see them: sizes, and strides in elements. */
 interface Layout {
@@ -46,8 +95,11 @@ export function isSingleMatrix(x: Tensor): boolean {
   return x.shape.slice(0, -2).every((size) => size === 1);
 }
 
-function layoutOf(a: Tensor, b: Tensor, batch: Shape): Layout | null {
-  const strides = (x: Tensor) => broadcastStrides(x.shape.slice(0, -2), x.strides.slice(0, -2), batch);
+/** What of an operand the choice of a kernel depends on. */
+export type Operand = Pick<Tensor, "shape" | "strides" | "offset" | "rank" | "dtype">;
+
+function layoutOf(a: Operand, b: Operand, batch: Shape): Layout | null {
+  const strides = (x: Operand) => broadcastStrides(x.shape.slice(0, -2), x.strides.slice(0, -2), batch);
   const merged = mergeDimensions(batch, [strides(a), strides(b)]);
   if (merged.shape.length > BATCH_RANK) return null;
   return {
@@ -72,11 +124,11 @@ const divisible = (...values: number[]) => values.every((value) => value % 4 ===
  */
 function vec4Form(
   l: Layout,
-  a: Tensor,
-  b: Tensor,
-  bias: Tensor | null,
+  a: Operand,
+  b: Operand,
+  offsets: readonly number[],
 ): { aTransposed: boolean; bTransposed: boolean } | null {
-  if (!divisible(l.n, l.k, a.offset, b.offset, bias?.offset ?? 0, ...l.aBatch, ...l.bBatch)) return null;
+  if (!divisible(l.n, l.k, a.offset, b.offset, ...offsets, ...l.aBatch, ...l.bBatch)) return null;
   const aPlain = l.aK === 1 && (divisible(l.aRow) || l.m === 1);
   const aTransposed = !aPlain && l.aRow === 1 && divisible(l.aK, l.m);
   const bPlain = l.bColumn === 1 && divisible(l.bK);
@@ -89,66 +141,97 @@ function four(values: readonly number[], fill: number): number[] {
   return [...new Array<number>(BATCH_RANK - values.length).fill(fill), ...values];
 }
 
+/** `t` if the elements of a column are neighbours and those of a row are not. */
+const way = (row: number, column: number) => (row === 1 && column !== 1 ? "t" : "n");
+
+function problemFrom(l: Layout, types: MatmulProblem["types"], vec4: boolean): MatmulProblem {
+  const layout = `${way(l.aRow, l.aK)}${way(l.bK, l.bColumn)}` as const;
+  return { batch: numel(l.batch), m: l.m, n: l.n, k: l.k, layout, types, vec4 };
+}
+
+/** The problem that `product` of these operands chooses a kernel for, if they have the same leading dimensions. */
+export function problemOf(a: Operand, b: Operand, dtype: Dtype): MatmulProblem {
+  const layout = layoutOf(a, b, a.shape.slice(0, -2))!;
+  return problemFrom(layout, [a.dtype, b.dtype, dtype], vec4Form(layout, a, b, []) !== null);
+}
+
 /**
- * a · b (+ bias), without tape: `[..., M, K]` × `[..., K, N]` (+ `[N]`) → `[..., M, N]`. Leading dimensions are
- * broadcast. Views are read where they lie: a transposed matrix costs no copy.
- * Sums are taken in f32 whatever the element type. Shapes and types must have been checked.
- * @param shape of the result, if it is to have its elements in another shape. Better than a reshape afterwards: the result
- * is then alone in its memory, and a gradient that is need not be copied into `.grad`.
+ * a · b with what `options` adds, without tape: `[..., M, K]` × `[..., K, N]` → `[..., M, N]`. Leading dimensions are
+ * broadcast. Views are read where they lie: a transposed matrix costs no copy. Operands, bias and result may each be f32 or
+ * f16; sums are taken in f32. Shapes and types must have been checked.
  */
-export function product(a: Tensor, b: Tensor, bias: Tensor | null = null, shape?: Shape): Tensor {
+export function product(a: Tensor, b: Tensor, options: ProductOptions = {}): Tensor {
+  return productParts(a, b, options).y;
+}
+
+/** `product` with its by-products. */
+export function productParts(a: Tensor, b: Tensor, options: ProductOptions = {}): ProductParts {
   const batch = broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2));
-  const result = shape ?? [...batch, a.shape[a.rank - 2]!, b.shape[b.rank - 1]!];
+  const shape = options.shape ?? [...batch, a.shape[a.rank - 2]!, b.shape[b.rank - 1]!];
   if (batch.length > 0 && isSingleMatrix(b)) {
     const folded = foldRows(a);
     if (folded && folded.shape[0] === numel(batch) * a.shape[a.rank - 2]!) {
       const matrix = new Tensor(b.storage, b.shape.slice(-2), b.strides.slice(-2), b.offset, b.dtype);
-      return product(folded, matrix, bias, result);
+      return productParts(folded, matrix, { ...options, shape });
     }
   }
   const layout = layoutOf(a, b, batch);
   if (!layout) {
     const whole = (x: Tensor) => x.expand([...batch, ...x.shape.slice(-2)]).contiguous();
-    return product(whole(a), whole(b), bias, result);
+    return productParts(whole(a), whole(b), { ...options, shape });
   }
-  const y = Tensor.empty(a.device, result, a.dtype);
-  if (y.numel > 0) dispatch(layout, a, b, bias === null ? null : bias.contiguous(), y);
-  return y;
+  return dispatch(layout, a, b, shape, options);
 }
 
-/**
- * a · b of two matrices and the sum of each row of a, `[M, K]` × `[K, N]` → `[M, N]` and `[M]`: in one dispatch where the
- * variant can do that, else the sums are the caller's work and null here.
- */
-export function productAndRowSums(a: Tensor, b: Tensor): { y: Tensor; rowSums: Tensor | null } {
-  const layout = layoutOf(a, b, [])!;
-  const y = Tensor.empty(a.device, [layout.m, layout.n], a.dtype);
-  const able =
-    y.numel > 0 && chooseVariant(a.device, { batch: 1, m: layout.m, n: layout.n, k: layout.k }).sumsRows;
-  const rowSums = able ? Tensor.empty(a.device, [layout.m], a.dtype) : null;
-  if (y.numel > 0) dispatch(layout, a, b, null, y, rowSums);
-  return { y, rowSums };
-}
-
-function dispatch(
-  l: Layout,
-  a: Tensor,
-  b: Tensor,
-  bias: Tensor | null,
-  y: Tensor,
-  rowSums: Tensor | null = null,
-): void {
+function dispatch(l: Layout, a: Tensor, b: Tensor, shape: Shape, options: ProductOptions): ProductParts {
   const { device } = a;
+  const dtype = options.dtype ?? a.dtype;
+  const y = Tensor.empty(device, shape, dtype);
+  const bias = options.bias?.contiguous() ?? null;
+  const beside = options.addend ?? options.slope?.at ?? null;
+  const extra = beside && (beside.dtype === dtype ? beside : beside.to(dtype)).contiguous();
   const count = numel(l.batch);
-  const form = vec4Form(l, a, b, bias);
-  const variant = chooseVariant(device, { batch: count, m: l.m, n: l.n, k: l.k });
-  const kernel = form ? variant.kernels.vec4 : variant.kernels.strided;
-  const blocks = variant.kernels.vec4 !== variant.kernels.strided;
+  const form = vec4Form(l, a, b, [bias?.offset ?? 0, extra?.offset ?? 0]);
+  const problem = problemFrom(l, [a.dtype, b.dtype, dtype], form !== null);
+  const { step } = choose(device, matmulLadder, problem);
+  const before = options.activation && options.keepBefore ? Tensor.empty(device, shape, dtype) : null;
+  const rowSums = options.rowSums && step.sumsRows ? Tensor.empty(device, [l.m], dtype) : null;
+  const result = { y, before, rowSums };
+  if (y.numel === 0) return result;
+
+  const kernel = form ? step.kernels.vec4 : step.kernels.strided;
+  const blocks = step.kernels.vec4 !== step.kernels.strided;
   // Where vec4s are read, strides and offsets count vec4s; a stride of 1 belongs to the axis along which they run.
   const unit = form && blocks ? 4 : 1;
   const scaled = (values: readonly number[]) => values.map((value) => (value === 1 ? 1 : value / unit));
-  const launch = variant.launch(device);
+  const launch = step.launch(device, problem);
+  const { activation, slope } = options;
+  const epilogue = activation
+    ? ACTIVATION[activation]
+    : slope
+      ? slopeNumber(slope.activation)
+      : extra
+        ? ADDEND
+        : 0;
+  const written = before ?? rowSums;
+  const buffers = [a, b, bias ?? a, y, extra ?? a, ...(written ? [written] : [])].map(
+    (tensor) => tensor.storage.buffer,
+  );
+  const specialisation = {
+    types: { TA: a.dtype, TB: b.dtype, TBIAS: bias?.dtype ?? a.dtype, TY: dtype },
+    constants: {
+      ...launch.constants,
+      ACTIVATIONS: step.oneProgram || epilogue > ADDEND,
+      ...(blocks && form ? { A_TRANSPOSED: form.aTransposed, B_TRANSPOSED: form.bTransposed } : {}),
+      ...(step.sumsRows ? { ROW_SUMS: rowSums !== null } : {}),
+    },
+    text: [
+      before ? beforeSource : noBefore,
+      ...(step.sumsRows ? [rowSums ? rowSumsSource : noRowSums] : []),
+    ].join("\n"),
+  };
   for (let first = 0; first < count; first += MAX_GROUPS) {
+    const groups = Math.min(count - first, MAX_GROUPS);
     const params: ParamValue[] = [
       ...[l.m, l.n, l.k, first],
       ...[a.offset / unit, ...scaled([l.m === 1 ? unit : l.aRow, l.aK]), (bias?.offset ?? 0) / unit],
@@ -156,24 +239,20 @@ function dispatch(
       ...four(l.batch, 1),
       ...four(l.aBatch, 0).map((stride) => stride / unit),
       ...four(l.bBatch, 0).map((stride) => stride / unit),
+      ...[(extra?.offset ?? 0) / unit, epilogue, 0, 0],
     ];
     device.run(kernel, {
-      buffers: [a, b, bias ?? a, y, ...(rowSums ? [rowSums] : [])].map((tensor) => tensor.storage.buffer),
+      buffers,
       params,
-      grid: [
-        Math.ceil(l.n / launch.columns),
-        Math.ceil(l.m / launch.rows),
-        Math.min(count - first, MAX_GROUPS),
-      ],
-      specialisation: {
-        types: { T: a.dtype },
-        constants: {
-          ...launch.constants,
-          ...(blocks && form ? { A_TRANSPOSED: form.aTransposed, B_TRANSPOSED: form.bTransposed } : {}),
-          ...(variant.sumsRows ? { ROW_SUMS: rowSums !== null, ROLLED_STORES: a.dtype === "f16" } : {}),
-        },
-        ...(variant.sumsRows ? { text: rowSums ? rowSumsSource : noRowSums } : {}),
-      },
+      grid: [Math.ceil(l.n / launch.columns), Math.ceil(l.m / launch.rows), groups],
+      specialisation,
+      cost: { flop: 2 * groups * l.m * l.n * l.k, bytes: bytesOf(buffers) },
     });
   }
+  return result;
+}
+
+/** Bytes of the tensors bound, each once. */
+function bytesOf(buffers: readonly PooledBuffer[]): number {
+  return [...new Set(buffers)].reduce((sum, buffer) => sum + buffer.requested, 0);
 }

@@ -41,11 +41,12 @@ export function matmulReference(a: HostArray, b: HostArray): { shape: number[]; 
   const data = new Float64Array(ofA.length * m * n);
   for (let z = 0; z < ofA.length; z++) {
     for (let i = 0; i < m; i++) {
-      for (let j = 0; j < n; j++) {
-        let sum = 0;
-        for (let l = 0; l < k; l++)
-          sum += a.data[(ofA[z]! * m + i) * k + l]! * b.data[(ofB[z]! * k + l) * n + j]!;
-        data[(z * m + i) * n + j] = sum;
+      // The sum over l outside of the loop over columns: the rows of b are then read in order.
+      const row = data.subarray((z * m + i) * n, (z * m + i + 1) * n);
+      for (let l = 0; l < k; l++) {
+        const x = a.data[(ofA[z]! * m + i) * k + l]!;
+        const start = (ofB[z]! * k + l) * n;
+        for (let j = 0; j < n; j++) row[j]! += x * b.data[start + j]!;
       }
     }
   }
@@ -80,3 +81,38 @@ export function matmulGradientReference(
   }
   return { a: da, b: db };
 }
+
+/** Gauss error function in float64, error under 1e-15: its series near 0, the continued fraction of erfc beyond. */
+function erf(x: number): number {
+  const s = x * x;
+  if (s < 9) {
+    let [term, total] = [x, x];
+    for (let i = 1; Math.abs(term) > 1e-17 * Math.abs(total); i++) {
+      term *= -s / i;
+      total += term / (2 * i + 1);
+    }
+    return (2 / Math.sqrt(Math.PI)) * total;
+  }
+  let tail = 0;
+  for (let i = 60; i > 0; i--) tail = i / 2 / (Math.abs(x) + tail);
+  return Math.sign(x) * (1 - Math.exp(-s) / Math.sqrt(Math.PI) / (Math.abs(x) + tail));
+}
+
+const cdf = (x: number) => 0.5 * (1 + erf(x / Math.SQRT2));
+const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+
+/** The activations that may follow a product, with their derivatives, in float64. */
+export const activations = {
+  gelu: {
+    value: (x: number) => x * cdf(x),
+    slope: (x: number) => cdf(x) + (x * Math.exp(-0.5 * x * x)) / Math.sqrt(2 * Math.PI),
+  },
+  quick_gelu: {
+    value: (x: number) => x * sigmoid(1.702 * x),
+    slope: (x: number) => {
+      const g = sigmoid(1.702 * x);
+      return g * (1 + 1.702 * x * (1 - g));
+    },
+  },
+  relu: { value: (x: number) => Math.max(x, 0), slope: (x: number) => (x > 0 ? 1 : 0) },
+} as const;
