@@ -16,6 +16,7 @@ import * as unary from "./ops/elementwise/unary.js";
 import { maskedFill } from "./ops/elementwise/where.js";
 import { fill } from "./ops/fill/index.js";
 import { flip } from "./ops/flip/index.js";
+import { gelu } from "./ops/gelu/index.js";
 import * as indexing from "./ops/indexing/index.js";
 import { split } from "./ops/join/index.js";
 import { bmm, matmul } from "./ops/matmul/index.js";
@@ -472,7 +473,7 @@ export class Tensor {
   }
   /** x Φ(x); `approximate: "tanh"` takes the tanh form. */
   gelu(options: { approximate?: "none" | "tanh" } = {}): Tensor {
-    return options.approximate === "tanh" ? unary.geluTanh(this) : unary.geluErf(this);
+    return options.approximate === "tanh" ? unary.geluTanh(this) : gelu(this);
   }
   /** x · sigmoid(1.702 x), CLIP's approximation of GELU. */
   quickGelu(): Tensor {

@@ -5,9 +5,11 @@ import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
 import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
+import { testLadders } from "../rows/check.js";
 import { numbers, openBoth, stepChoices } from "../rows/testing.js";
 import { type CrossEntropyCase, cases, tolerance } from "./cases.js";
 import { crossEntropy, nllLoss } from "./index.js";
+import { entries } from "./lab.js";
 import { crossEntropyBackwardLadder, crossEntropyLadder } from "./ladder.js";
 import { crossEntropyReference } from "./reference.js";
 
@@ -15,6 +17,8 @@ const devices = await openBoth();
 afterAll(() => {
   for (const { device } of devices) device.close();
 });
+
+testLadders(entries, devices);
 
 async function check(device: Device, test: CrossEntropyCase): Promise<void> {
   const { shape, dtype = "f32", reduction = "mean", soft = false, nll = false, labelSmoothing = 0 } = test;

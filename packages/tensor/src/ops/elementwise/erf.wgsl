@@ -12,9 +12,8 @@ fn erf_near(x: C) -> C {
   return x * p;
 }
 
-// erfc(|x|) for |x| >= 1.
-fn erfc_far(x: C) -> C {
-  let a = min(abs(x), C(9.0));
+// exp(a^2) erfc(a) for a >= 1.
+fn erfc_tail(a: C) -> C {
   let t = C(1.0) / fma(C(0.5), a, C(1.0));
   var q = C(0.08489581);
   q = fma(q, t, C(-0.20099594));
@@ -24,7 +23,13 @@ fn erfc_far(x: C) -> C {
   q = fma(q, t, C(0.24873407));
   q = fma(q, t, C(0.2818268));
   q = fma(q, t, C(0.282109));
-  return exp(-a * a) * t * q;
+  return t * q;
+}
+
+// erfc(|x|) for |x| >= 1.
+fn erfc_far(x: C) -> C {
+  let a = min(abs(x), C(9.0));
+  return exp(-a * a) * erfc_tail(a);
 }
 
 fn erf(x: C) -> C {

@@ -118,14 +118,6 @@ export const erf = unary({
   saves: "x",
   erf: true,
 });
-/** x Φ(x), the exact (erf) form that BERT uses. Source: Hendrycks & Gimpel 2016. */
-export const geluErf = unary({
-  name: "gelu",
-  forward: "x * normal_cdf(x)",
-  backward: "b * (normal_cdf(a) + a * normal_pdf(a))",
-  saves: "x",
-  erf: true,
-});
 /** GELU by tanh, `approximate="tanh"` in PyTorch. */
 export const geluTanh = unary({
   name: "gelu_tanh",

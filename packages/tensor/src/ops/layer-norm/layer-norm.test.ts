@@ -9,9 +9,11 @@ import { expectClose } from "../../testing/compare.js";
 import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
 import { addLayerNorm } from "../add-layer-norm/index.js";
 import { dropout } from "../dropout/index.js";
+import { testLadders } from "../rows/check.js";
 import { numbers, openBoth, stepChoices } from "../rows/testing.js";
 import { cases, type LayerNormCase, tolerance } from "./cases.js";
 import { layerNorm } from "./index.js";
+import { entries } from "./lab.js";
 import { layerNormBackwardLadder, layerNormColumnsLadder, layerNormLadder } from "./ladder.js";
 import { layerNormReference } from "./reference.js";
 
@@ -19,6 +21,8 @@ const devices = await openBoth();
 afterAll(() => {
   for (const { device } of devices) device.close();
 });
+
+testLadders(entries, devices);
 
 /** Runs a case as `layerNorm(x)`, or as `addLayerNorm(a, b)` with a + b = x exactly. */
 async function check(device: Device, test: LayerNormCase, summed: boolean): Promise<void> {

@@ -64,7 +64,7 @@ const bceOp = defineOp<undefined>({
  * -weight (posWeight z log(sigmoid(x)) + (1 - z) log(1 - sigmoid(x))), stable for logits of any size.
  * @param logits x, any shape, f32 or f16
  * @param target z in [0, 1], the shape of the logits, floating
- * @returns a 0-d tensor ("mean", "sum"), or the losses in the logits' shape ("none")
+ * @returns a 0-d tensor ("mean", "sum"), or the losses in the logits' shape ("none"); f32 also for f16 operands
  * @throws ShapeError if the shapes differ; DtypeError for integers and bool
  */
 export function binaryCrossEntropyWithLogits(
@@ -81,8 +81,9 @@ export function binaryCrossEntropyWithLogits(
     throw new ValueError(`${name}: posWeight has no gradient. Pass posWeight.detach().`);
   }
   return scope(() => {
-    const positive = posWeight ?? Tensor.full(logits.device, [1], 1, { dtype: logits.dtype });
-    const losses = bceOp([logits, target, positive], undefined);
+    const positive = posWeight ?? Tensor.full(logits.device, [1], 1);
+    // Losses are f32 for f16 operands too, whose gradients come back in f16.
+    const losses = bceOp([logits.to("f32"), target.to("f32"), positive], undefined);
     return reduce(weight ? losses.mul(weight) : losses, reduction);
   });
 }
@@ -92,12 +93,12 @@ export function binaryCrossEntropyWithLogits(
  * @param input any shape, f32 or f16
  * @param target the shape of the input
  * @param options.reduction default "mean"
- * @returns a 0-d tensor ("mean", "sum"), or the squares in the input's shape ("none")
+ * @returns a 0-d tensor ("mean", "sum"), or the squares in the input's shape ("none"); f32 also for f16 operands
  * @throws ShapeError if the shapes differ
  */
 export function mseLoss(input: Tensor, target: Tensor, options: { reduction?: Reduction } = {}): Tensor {
   expectDtype("mse_loss", "the input", input.dtype, ["f32", "f16"]);
   expectDtype("mse_loss", "the target", target.dtype, ["f32", "f16"]);
   expectSameShape("mse_loss", input, target, ["input", "target"]);
-  return scope(() => reduce(input.sub(target).square(), options.reduction ?? "mean"));
+  return scope(() => reduce(input.to("f32").sub(target.to("f32")).square(), options.reduction ?? "mean"));
 }

@@ -108,6 +108,25 @@ describe("losses", () => {
     );
   });
 
+  it("are f32 for f16 operands, whose gradients are f16", async ({ skip }) => {
+    if (!device.features.has("shader-f16")) skip();
+    // The sum of squares, 80,000, is more than f16 holds; the gradient of each is not.
+    const x = Tensor.full(device, [8], 100, { dtype: "f16", requiresGrad: true });
+    const loss = scope(() => {
+      const made = mseLoss(x, Tensor.zeros(device, [8], "f16"), { reduction: "sum" });
+      made.backward();
+      return made;
+    });
+    expect(loss.dtype).toBe("f32");
+    expect(await loss.item()).toBe(80000);
+    expect(x.grad!.dtype).toBe("f16");
+    expect(Array.from(await x.grad!.toArray())).toEqual(new Array(8).fill(200));
+    const bce = binaryCrossEntropyWithLogits(x.detach(), Tensor.zeros(device, [8], "f16"), {
+      reduction: "sum",
+    });
+    expect(await bce.item()).toBe(800);
+  });
+
   it("leave no tensor behind but the result", () => {
     const x = Tensor.from(device, numbers(4, 1), [4]);
     const before = device.liveTensors;

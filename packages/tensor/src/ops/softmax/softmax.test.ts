@@ -5,9 +5,11 @@ import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
 import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
+import { testLadders } from "../rows/check.js";
 import { numbers, openBoth, stepChoices } from "../rows/testing.js";
 import { cases, type SoftmaxCase, tolerance } from "./cases.js";
 import { logSoftmax, softmax } from "./index.js";
+import { entries } from "./lab.js";
 import { softmaxBackwardLadder, softmaxLadder } from "./ladder.js";
 import { softmaxGradientReference, softmaxReference } from "./reference.js";
 
@@ -15,6 +17,8 @@ const devices = await openBoth();
 afterAll(() => {
   for (const { device } of devices) device.close();
 });
+
+testLadders(entries, devices);
 
 function logits(test: SoftmaxCase): Float32Array {
   const x = numbers(numel(test.shape), 1, test.dtype, test.scale ?? 4);

@@ -1,0 +1,6 @@
+// What every program of GELU shares. Lengths and offsets count Elements: one element, or four (Elements is vec4<T> then).
+// C is the type that formulas compute in: f32, or vec4<f32>.
+struct Params { count: u32, offset: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Elements>;
+@group(0) @binding(2) var<storage, read_write> y: array<Elements>;
