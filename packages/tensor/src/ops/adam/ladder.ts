@@ -216,7 +216,7 @@ const vec4 = single(
   256,
 );
 
-/** Elements from which on the faster kernel is worth its longer compilation (2 s of CPU on a software driver). */
+/** Elements from which on the faster kernel is worth its compilation on a software driver (2 s of CPU). */
 const LARGE = 4e6;
 
 /** Adam and AdamW over many tensors. */
@@ -255,10 +255,10 @@ export const adamw: Ladder<AdamProblem, AdamStep> = {
       text: (width) => loops(wideSource, width),
     }),
   ],
-  rule: (_device, { elements }) =>
-    elements < LARGE
-      ? { step: "4-loops", why: "small: compiles fast" }
-      : { step: "5-vec4", why: "large: fewest dispatches, wide loads" },
+  rule: ({ info }, { elements }) =>
+    info.isFallbackAdapter && elements < LARGE
+      ? { step: "4-loops", why: "small, on a software driver: compiles fast" }
+      : { step: "5-vec4", why: "fewest dispatches, wide loads" },
   shapeClass: ({ tensors, elements }) => `${sizeBucket(tensors)}x${sizeBucket(elements)}`,
   own: (kernel: OwnKernel) =>
     single(
