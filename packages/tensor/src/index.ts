@@ -139,7 +139,7 @@ export { tril, triu } from "./ops/triangle/index.js";
 export type { SliceRange } from "./ops/views/index.js";
 export { Adafactor, type AdafactorOptions } from "./optim/adafactor.js";
 export { Adam, type AdamOptions, AdamW } from "./optim/adam.js";
-export { clipGradNorm_ } from "./optim/clip-grad-norm.js";
+export { clipGradNorm_, type GradNormOptions, gradNorm } from "./optim/clip-grad-norm.js";
 export { Optimizer, type OptimizerState, type ParamGroup } from "./optim/optimizer.js";
 export {
   getScheduler,
