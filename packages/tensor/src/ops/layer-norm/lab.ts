@@ -136,7 +136,13 @@ const forward: LabEntry<LayerNormProblem> = {
         return inputs.prepared(
           () => ({ y: normalise(operands, length, EPS, true).y }),
           () => ({ y: layerNormReference(h, dy, weight, bias, length, EPS).y }),
-          tolerance({ name: text, shape: [], normalizedShape: [], dtype, slack: found.flags.has("far") ? 8 : 1 }),
+          tolerance({
+            name: text,
+            shape: [],
+            normalizedShape: [],
+            dtype,
+            slack: found.flags.has("far") ? 8 : 1,
+          }),
         );
       },
     };
