@@ -66,6 +66,8 @@ export async function checkOwnKernel(
   });
   try {
     const step = entry.ladder.own(kernel);
+    const lacking = step.needs(device);
+    if (lacking !== null) return report(`${kernel.name} needs ${lacking}; this adapter does not have that.`);
     device.ownKernels.set(op, kernel);
     const shapes = options.shapes ?? entry.checkShapes;
     for (const [i, shape] of shapes.entries()) {
