@@ -8,7 +8,7 @@ import { formatTable } from "../text/table.js";
 import { collatorOf } from "../training/data.js";
 import { machine } from "../training/monitor.js";
 import { formatSeconds, type Progress, type Ui } from "../ui.js";
-import { ownKernelsJson, stepFor, useOwnKernels } from "./own.js";
+import { expectStep, ownKernelsJson, useOwnKernels } from "./own.js";
 import { type Subject, subjectOf } from "./subject.js";
 import { cpuTime, parseName } from "./verbs.js";
 
@@ -104,7 +104,7 @@ async function choose(device: Device, side: Side, force: boolean, ui: Ui | null)
   device.ownKernels.delete(op);
   device.variants.delete(op);
   if (step !== null) {
-    stepFor(device, parseName(`${op}/${step}`).entry, step);
+    expectStep(device, parseName(`${op}/${step}`).entry, step);
     device.variants.set(op, step);
     return [];
   }

@@ -112,13 +112,13 @@ export async function checkOwn(device: Device, spec: string, ui: Ui): Promise<Ow
 export function useVariants(device: Device, specs: readonly string[]): void {
   for (const spec of specs) {
     const { op, value } = parseAssignment("--variant", spec);
-    stepFor(device, ladderOf(op), value);
+    expectStep(device, ladderOf(op), value);
     device.variants.set(op, value);
   }
 }
 
-/** A step by name that the device can run. @throws UsageError */
-export function stepFor(device: Device, { ladder }: LabEntry, name: string) {
+/** @throws UsageError if there is no step of that name, or the device cannot run it */
+export function expectStep(device: Device, { ladder }: LabEntry, name: string): void {
   const step = ladder.steps.find((candidate) => candidate.name === name);
   const names = ladder.steps.map((candidate) => candidate.name).join(", ");
   if (!step) throw new UsageError(`${ladder.op} has no step ${name}. There are: ${names}.`);
@@ -129,7 +129,6 @@ export function stepFor(device: Device, { ladder }: LabEntry, name: string) {
       `${ladder.op}: ${name} needs ${lacking}, which this adapter does not have. Here these can run: ${able.join(", ")}.`,
     );
   }
-  return step;
 }
 
 /** What a run's files say of users' kernels. */

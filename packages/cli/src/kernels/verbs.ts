@@ -23,7 +23,7 @@ import { formatSeconds, type Progress, type Ui } from "../ui.js";
 import type { VerbContext } from "../verb.js";
 import { parseAssignment } from "./assignment.js";
 import { writeTemplate } from "./new.js";
-import { checkOwn, ladderOf, ownKernelsJson, stepFor, useOwnKernels } from "./own.js";
+import { checkOwn, expectStep, ladderOf, ownKernelsJson, useOwnKernels } from "./own.js";
 import { formatDispatches, refuseUnfit, showDispatches } from "./show.js";
 import { type CachedTuning, deleteTuning, loadCachedTuning, saveTuning, tuningPath } from "./tuning.js";
 
@@ -138,7 +138,7 @@ export async function runShow(
   await withDevice(deviceOptions(flags), async (device) => {
     await useOwnKernels(device, flags.kernel ?? [], { force: flags.force ?? false, ui });
     if (step !== null) {
-      stepFor(device, entry, step);
+      expectStep(device, entry, step);
       refuseUnfit(device, entry, step, shape);
       device.ownKernels.delete(entry.ladder.op);
       device.variants.set(entry.ladder.op, step);
