@@ -57,12 +57,21 @@ export function zero(): Totals {
   return { dispatches: 0, seconds: 0, flop: 0, bytes: 0 };
 }
 
-/** Adds one dispatch, of which there are `steps` times as many. */
-export function addSample(totals: Totals, sample: DispatchSample, steps: number): void {
-  totals.dispatches += 1 / steps;
-  totals.seconds += sample.duration / 1e9 / steps;
-  totals.flop += sample.flop / steps;
-  totals.bytes += sample.bytes / steps;
+/** Adds one dispatch. */
+export function addSample(totals: Totals, sample: DispatchSample): void {
+  totals.dispatches++;
+  totals.seconds += sample.duration / 1e9;
+  totals.flop += sample.flop;
+  totals.bytes += sample.bytes;
+}
+
+/** Makes the mean of sums over all profiled steps. */
+export function toMean(totals: Totals, { steps }: Profile): void {
+  const count = Math.max(1, steps.length);
+  totals.dispatches /= count;
+  totals.seconds /= count;
+  totals.flop /= count;
+  totals.bytes /= count;
 }
 
 function addTotals(into: Totals, other: Totals): void {
@@ -72,18 +81,16 @@ function addTotals(into: Totals, other: Totals): void {
   into.bytes += other.bytes;
 }
 
-/** Calls `visit` for every dispatch of every profiled step. */
-export function forEachSample(
-  profile: Profile,
-  visit: (sample: DispatchSample, steps: number) => void,
-): void {
-  for (const step of profile.steps) for (const sample of step.dispatches) visit(sample, profile.steps.length);
+/** Every dispatch of every profiled step. */
+export function* samplesOf(profile: Profile): Generator<DispatchSample> {
+  for (const step of profile.steps) yield* step.dispatches;
 }
 
 /** A whole step. */
 export function wholeStep(profile: Profile): Totals {
   const totals = zero();
-  forEachSample(profile, (sample, steps) => addSample(totals, sample, steps));
+  for (const sample of samplesOf(profile)) addSample(totals, sample);
+  toMean(totals, profile);
   return totals;
 }
 
@@ -103,14 +110,15 @@ export function ratesOf(totals: Totals, peaks: Peaks | null): Rates {
 /** Passes in order, those without a dispatch left out. */
 export function byPhase(profile: Profile): PhaseRow[] {
   const rows = PHASES.map((phase) => ({ phase, ...zero() }));
-  forEachSample(profile, (sample, steps) => addSample(rows[PHASES.indexOf(sample.phase)]!, sample, steps));
+  for (const sample of samplesOf(profile)) addSample(rows[PHASES.indexOf(sample.phase)]!, sample);
+  for (const row of rows) toMean(row, profile);
   return rows.filter((row) => row.dispatches > 0);
 }
 
 /** Kernels by name and shape, the longest first (the most bytes where nothing is timed). */
 export function byKernel(profile: Profile): KernelRow[] {
   const rows = new Map<string, KernelRow & { phases: Phase[] }>();
-  forEachSample(profile, (sample, steps) => {
+  for (const sample of samplesOf(profile)) {
     const { kernel, op, shape, phase } = sample;
     const key = `${kernel}\n${shape}`;
     let row = rows.get(key);
@@ -118,9 +126,10 @@ export function byKernel(profile: Profile): KernelRow[] {
       row = { kernel, op, shape, phases: [], ...zero() };
       rows.set(key, row);
     }
-    addSample(row, sample, steps);
+    addSample(row, sample);
     if (!row.phases.includes(phase)) row.phases.push(phase);
-  });
+  }
+  for (const row of rows.values()) toMean(row, profile);
   return [...rows.values()].sort((a, b) => b.seconds - a.seconds || b.bytes - a.bytes);
 }
 
@@ -153,12 +162,13 @@ export function byModule(profile: Profile): ModuleNode[] {
     find(path.slice(0, Math.max(dot, 0))).children.push(made);
     return made;
   };
-  forEachSample(profile, (sample, steps) => {
+  for (const sample of samplesOf(profile)) {
     const node = sample.module === null ? outside : find(sample.module);
-    addSample(node.self, sample, steps);
-    node.phases[sample.phase] += sample.duration / 1e9 / steps;
-  });
+    addSample(node.self, sample);
+    node.phases[sample.phase] += sample.duration / 1e9 / profile.steps.length;
+  }
   const addUp = (node: GrowingNode): void => {
+    toMean(node.self, profile);
     addTotals(node.total, node.self);
     for (const child of node.children) {
       addUp(child);

@@ -1,4 +1,4 @@
-import { addSample, forEachSample, OUTSIDE, type Totals, zero } from "./aggregate.js";
+import { addSample, OUTSIDE, samplesOf, type Totals, toMean, zero } from "./aggregate.js";
 import type { DispatchSample, Profile } from "./profile.js";
 
 /** What a node of the flame chart stands for. */
@@ -46,20 +46,23 @@ export function flameTree(profile: Profile): FlameNode {
     byName: new Map(),
   });
   const root = make("step", "step", "");
-  forEachSample(profile, (sample, steps) => {
+  const all = [root];
+  for (const sample of samplesOf(profile)) {
     let node = root;
-    addSample(node, sample, steps);
+    addSample(node, sample);
     for (const { kind, name, op } of placesOf(sample)) {
       let next = node.byName.get(`${kind} ${name}`);
       if (!next) {
         next = make(kind, name, op);
         node.byName.set(`${kind} ${name}`, next);
         node.children.push(next);
+        all.push(next);
       }
-      addSample(next, sample, steps);
+      addSample(next, sample);
       node = next;
     }
-  });
+  }
+  for (const node of all) toMean(node, profile);
   return strip(root);
 }
 
