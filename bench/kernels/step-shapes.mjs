@@ -3,7 +3,8 @@
 //
 //   node bench/kernels/step-shapes.mjs [--dim 384] [--rows 1024] [--batch 16] [--dtype f32|f16] [--seconds 0.6] [--json file|auto]
 //
-// A linear layer y = x W', W [out, in], has three products: forward x W' (nt), dx = dy W (nn) and dW = dy' x (tn).
+// A linear layer y = x W', W [out, in], has three products: forward x W' (nt), dx = dy W (nn) and dW = dy' x (tn), each with what the
+// model has it do at its end: bias, GELU, a gradient that is added, GELU's derivative, the sums that are the bias' gradient.
 import { parseArgs } from "node:util";
 import { benchEntry } from "@wgrad/tensor/lab";
 import { fail } from "../../scripts/lib/shell.mjs";
@@ -22,33 +23,37 @@ const { values: options } = parseArgs({
 });
 const [dim, rows, batch] = [options.dim, options.rows, options.batch].map(Number);
 
-/** Linear layers of a step: name, rows, in, out, and how many there are. */
+/** Linear layers of a step: name, rows, in, out, what forward and dx end with, and how many there are. */
 const layers = [
-  { name: "q, k, v, out", rows, from: dim, to: dim, times: 24 },
-  { name: "lin1", rows, from: dim, to: 4 * dim, times: 6 },
-  { name: "lin2", rows, from: 4 * dim, to: dim, times: 6 },
-  { name: "pre_classifier", rows: batch, from: dim, to: dim, times: 1, head: true },
-  { name: "classifier", rows: batch, from: dim, to: 2, times: 1, head: true },
+  { name: "q, k, v, out", rows, from: dim, to: dim, ends: ["bias", "addend"], times: 24 },
+  { name: "lin1", rows, from: dim, to: 4 * dim, ends: ["bias,gelu", "addend"], times: 6 },
+  { name: "lin2", rows, from: 4 * dim, to: dim, ends: ["bias", "slope=gelu"], times: 6 },
+  { name: "pre_classifier", rows: batch, from: dim, to: dim, ends: ["bias", ""], times: 1, head: true },
+  { name: "classifier", rows: batch, from: dim, to: 2, ends: ["bias", ""], times: 1, head: true },
 ];
 
-/** The three products of each: M x K x N and the layout of the factors. */
-const products = layers.flatMap(({ name, rows, from, to, ...rest }) => [
-  { name: `${name}, forward`, m: rows, k: from, n: to, layout: "nt", ...rest },
-  { name: `${name}, dx`, m: rows, k: to, n: from, layout: "nn", ...rest },
-  { name: `${name}, dW`, m: to, k: rows, n: from, layout: "tn", ...rest },
+/** The three products of each: M x K x N, the layout of the factors and what it ends with. */
+const products = layers.flatMap(({ name, rows, from, to, ends, ...rest }) => [
+  { name: `${name}, forward`, m: rows, k: from, n: to, layout: "nt", end: ends[0], ...rest },
+  { name: `${name}, dx`, m: rows, k: to, n: from, layout: "nn", end: ends[1], ...rest },
+  { name: `${name}, dW`, m: to, k: rows, n: from, layout: "tn", end: "sums", ...rest },
 ]);
 
 try {
   const { device, adapter, peaks } = await openLab();
   const [entry] = entriesOf("matmul");
-  const flags = options.dtype === "f16" ? ",f16" : "";
   const measured = [];
   for (const product of products) {
     const size = `${product.m}x${product.k}x${product.n}`;
-    const layouts = product.layout === "nn" ? ["nn"] : ["nn", product.layout];
+    const half = options.dtype === "f16" ? "f16" : "";
+    const shapes = {
+      own: [size, product.layout, half, product.end],
+      plain: [size, product.layout, half],
+      untransposed: [size, "nn", half],
+    };
     const costs = {};
-    for (const layout of layouts) {
-      const shape = `${size}${layout === "nn" ? "" : `,${layout}`}${flags}`;
+    for (const [which, parts] of Object.entries(shapes)) {
+      const shape = parts.filter(Boolean).join(",");
       const { step } = entry.ladder.rule(device, entry.workload(shape).problem);
       const [row] = await benchEntry(device, entry, {
         steps: [step],
@@ -56,17 +61,18 @@ try {
         seconds: Number(options.seconds),
         cpuTime,
       });
-      costs[layout] = { step, seconds: costOf(row) };
+      costs[which] = { shape, step, seconds: costOf(row) };
     }
-    const own = costs[product.layout];
+    const { own, plain, untransposed } = costs;
     const flop = 2 * product.m * product.k * product.n;
     measured.push({
       ...product,
+      shape: own.shape,
       step: own.step,
       ms: 1000 * own.seconds,
       flop,
       gflops: flop / own.seconds / 1e9,
-      ofUntransposed: costs.nn.seconds / own.seconds,
+      ofUntransposed: untransposed.seconds / plain.seconds,
     });
     process.stderr.write(`${product.name}: ${short(measured.at(-1).gflops)} GFLOP\n`);
   }
@@ -98,11 +104,10 @@ try {
       ({ flop }) => flop,
     ) / sum(measured, ({ flop }) => flop);
   console.log(`${device.description}\n${peakLine({ ...peaks, [key]: peak })}\n`);
-  const head = ["product", "M x K x N", "", "step", "ms", "GFLOP/s", "of peak", "of untransposed", "times"];
+  const head = ["product", "shape", "step", "ms", "GFLOP/s", "of peak", "of untransposed", "times"];
   const cells = measured.map((p) => [
     p.name,
-    `${p.m}x${p.k}x${p.n}`,
-    p.layout,
+    p.shape,
     p.step,
     short(p.ms),
     short(p.gflops),
