@@ -1,5 +1,6 @@
 import { entries as adamw } from "../ops/adam/lab.js";
 import { entries as crossEntropy } from "../ops/cross-entropy/lab.js";
+import { entries as embedding } from "../ops/embedding/lab.js";
 import { entries as gelu } from "../ops/gelu/lab.js";
 import { entries as gradNorm } from "../ops/grad-norm/lab.js";
 import { entries as layerNorm } from "../ops/layer-norm/lab.js";
@@ -14,6 +15,7 @@ export const entries: readonly LabEntry[] = [
   ...layerNorm,
   ...crossEntropy,
   ...gelu,
+  ...embedding,
   ...adamw,
   ...gradNorm,
 ];

@@ -2,7 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Device } from "../../device/device.js";
 import { openDevice } from "../../node.js";
 import { Tensor } from "../../tensor.js";
+import { testLadders } from "../rows/check.js";
+import { openBoth, stepChoices } from "../rows/testing.js";
 import { embedding } from "./index.js";
+import { entries } from "./lab.js";
+import { embeddingBackwardLadder } from "./ladder.js";
 import { embeddingBackwardReference, embeddingReference } from "./reference.js";
 
 /** Reproducible numbers in [-1, 1): the test must not depend on a run. */
@@ -52,6 +56,12 @@ const cases = [
   },
 ] as const;
 
+const devices = await openBoth();
+afterAll(() => {
+  for (const { device } of devices) device.close();
+});
+testLadders(entries, devices);
+
 describe("embedding", () => {
   let device: Device;
   beforeAll(async () => {
@@ -81,7 +91,7 @@ describe("embedding", () => {
     }
   }
 
-  it("gives the same bits every time, however often ids repeat", async () => {
+  it("gives the same bits every time and with every step, however often ids repeat", async () => {
     const weight = Tensor.zeros(device, [50, 64]).requiresGrad_();
     const ids = Tensor.from(
       device,
@@ -90,14 +100,17 @@ describe("embedding", () => {
     );
     const gradient = Tensor.from(device, numbers(2000 * 64), [2000, 64]);
     const runs: unknown[] = [];
-    for (let run = 0; run < 3; run++) {
-      embedding(weight, ids).backward({ gradient });
-      runs.push(await weight.grad!.toArray());
-      weight.grad!.dispose();
-      weight.grad = null;
+    for (const choice of stepChoices(device, [embeddingBackwardLadder])) {
+      choice.apply();
+      for (let run = 0; run < 2; run++) {
+        embedding(weight, ids).backward({ gradient });
+        runs.push(await weight.grad!.toArray());
+        weight.grad!.dispose();
+        weight.grad = null;
+      }
+      device.variants.clear();
     }
-    expect(runs[1]).toEqual(runs[0]);
-    expect(runs[2]).toEqual(runs[0]);
+    for (const run of runs) expect(run).toEqual(runs[0]);
   });
 
   it("takes transposed ids, a table that is a part of another tensor, and a strided gradient", async () => {
@@ -146,6 +159,19 @@ describe("embedding", () => {
     const y = embedding(weight, Tensor.from(device, Int32Array.of(2, 0, 2), [3]));
     expect(Array.from(await y.toArray())).toEqual([8, 16, 0.5, 1, 8, 16]);
     y.backward({ gradient: Tensor.full(device, [3, 2], 1, { dtype: "f16" }) });
+    expect(Array.from(await weight.grad!.toArray())).toEqual([1, 1, 0, 0, 2, 2]);
+  });
+
+  it("gives f16 from an f32 table, whose gradient is f32", async ({ skip }) => {
+    if (!device.features.has("shader-f16")) skip();
+    const weight = Tensor.from(device, Float32Array.of(0.5, 1 / 3, 2, 4, 8, 16), [3, 2], {
+      requiresGrad: true,
+    });
+    const y = embedding(weight, Tensor.from(device, Int32Array.of(2, 0, 2), [3]), { dtype: "f16" });
+    expect(y.dtype).toBe("f16");
+    expect(Array.from(await y.toArray())).toEqual([8, 16, 0.5, 0.333251953125, 8, 16]);
+    y.backward({ gradient: Tensor.full(device, [3, 2], 1, { dtype: "f16" }) });
+    expect(weight.grad!.dtype).toBe("f32");
     expect(Array.from(await weight.grad!.toArray())).toEqual([1, 1, 0, 0, 2, 2]);
   });
 

@@ -1,29 +1,53 @@
 import { defineOp } from "../../autograd/define-op.js";
-import { expectDtype } from "../../dtype.js";
+import { type Dtype, expectDtype } from "../../dtype.js";
 import { ShapeError, ValueError } from "../../errors.js";
+import { choose } from "../../kernels/ladder.js";
 import { formatShape } from "../../shape.js";
 import type { Tensor } from "../../tensor.js";
-import { indexAdd } from "../indexing/chains.js";
 import { selectRows } from "../indexing/rows.js";
+import { type EmbeddingCall, embeddingBackwardLadder } from "./ladder.js";
 
 /** Options of `embedding`. */
 export interface EmbeddingOptions {
   /** Row that gets no gradient; its value is used as any other. Negative counts from the end. Default: none. */
-  paddingIdx?: number | null;
+  readonly paddingIdx?: number | null;
+  /** Element type of the result, f32 or f16; default that of the table, whose gradient is in the table's own type. */
+  readonly dtype?: Dtype;
 }
 
-const embeddingOp = defineOp<{ paddingIdx: number | null }>({
+interface EmbeddingAttributes {
+  readonly paddingIdx: number | null;
+  readonly dtype: Dtype;
+}
+
+/** The gradient of the table. */
+export function embeddingGradient(call: EmbeddingCall): Tensor {
+  const [entries, width] = call.dy.shape as [number, number];
+  const { dtype } = call.dy;
+  const { step } = choose(call.dy.device, embeddingBackwardLadder, {
+    rows: call.rows,
+    width,
+    entries,
+    dtype,
+  });
+  return step.run(call);
+}
+
+const embeddingOp = defineOp<EmbeddingAttributes>({
   name: "embedding",
-  forward(ctx, [weight, ids]) {
+  forward(ctx, [weight, ids], { dtype }) {
     ctx.saveForBackward(ids!);
     const [rows, width] = weight!.shape as [number, number];
-    return selectRows(weight!.reshape([1, rows, width]), ids!).reshape([...ids!.shape, width]);
+    const lines = selectRows(weight!.reshape([1, rows, width]), ids!, dtype);
+    return lines.reshape([...ids!.shape, width]);
   },
   backward(ctx, [dy]) {
+    if (!ctx.needsInputGrad[0]) return [null, null];
     const [rows, width] = ctx.inputShapes[0] as [number, number];
-    const ids = ctx.savedTensors[0]!;
-    const lines = dy!.reshape([1, ids.numel, width]);
-    return [indexAdd(lines, ids, rows, [rows, width], ctx.attributes.paddingIdx), null];
+    const ids = ctx.savedTensors[0]!.contiguous();
+    const lines = dy!.contiguous().reshape([ids.numel, width]);
+    const { paddingIdx } = ctx.attributes;
+    return [embeddingGradient({ dy: lines, ids, rows, paddingIdx, dtype: ctx.inputDtypes[0]! }), null];
   },
 });
 
@@ -34,7 +58,7 @@ const embeddingOp = defineOp<{ paddingIdx: number | null }>({
  * of the places, so that two runs agree in every bit.
  * @param weight `[rows, width]`, f32 or f16
  * @param ids any shape, i32 or u32, in `[0, rows)`. The GPU cannot throw for others: their result is NaN
- * @returns `[...ids.shape, width]`
+ * @returns `[...ids.shape, width]`, of `options.dtype`
  * @throws ShapeError if `weight` is not a matrix; DtypeError for ids that are not integers; ValueError for a `paddingIdx` outside the table
  */
 export function embedding(weight: Tensor, ids: Tensor, options: EmbeddingOptions = {}): Tensor {
@@ -49,5 +73,7 @@ export function embedding(weight: Tensor, ids: Tensor, options: EmbeddingOptions
   if (paddingIdx !== null && (!Number.isInteger(paddingIdx) || paddingIdx < 0 || paddingIdx >= rows)) {
     throw new ValueError(`embedding: paddingIdx ${given} is outside the ${rows} rows of weight.`);
   }
-  return embeddingOp([weight, ids], { paddingIdx });
+  const { dtype = weight.dtype } = options;
+  expectDtype("embedding", "the dtype asked for", dtype, ["f32", "f16"]);
+  return embeddingOp([weight, ids], { paddingIdx, dtype });
 }

@@ -1,4 +1,5 @@
 import { gridFor, type Kernel } from "../../device/kernel.js";
+import { bytesPerElement, type Dtype } from "../../dtype.js";
 import type { Shape } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import linkSource from "./chain-link.wgsl";
@@ -11,7 +12,7 @@ const order: Kernel = { name: "indexing/chain-order", source: orderSource };
 const indexAddKernel: Kernel = { name: "indexing/index-add", source: indexAddSource };
 
 /** No row is skipped: larger than any row number. */
-const NOTHING = 0xffffffff;
+export const NOTHING = 0xffffffff;
 
 /**
  * Links equal indices in rising order. Atomics put the entries of a row on a list in any order, then each entry walks that list
@@ -34,6 +35,16 @@ function chain(indices: Tensor, rows: number, skipped: number): Tensor {
   return next;
 }
 
+/** Options of `indexAdd`. */
+export interface IndexAddOptions {
+  /** A row that gets nothing. */
+  readonly skipped?: number | null;
+  /** Element type of the result; default that of dy. */
+  readonly dtype?: Dtype;
+  /** Finds the chains; default by lists, see `chain`. */
+  readonly chains?: (indices: Tensor, rows: number, skipped: number) => Tensor;
+}
+
 /**
  * The backward of selecting rows: `dx[o, indices[e], :] += dy[o, e, :]` over zeros, in a definite order.
  * Indices outside `[0, rows)` and `skipped` add nothing.
@@ -47,19 +58,21 @@ export function indexAdd(
   indices: Tensor,
   rows: number,
   shape: Shape,
-  skipped: number | null = null,
+  options: IndexAddOptions = {},
 ): Tensor {
+  const { skipped = null, dtype = dy.dtype, chains = chain } = options;
   const [outer, entries, inner] = dy.shape as [number, number, number];
   const packed = dy.contiguous();
   const numbers = indices.contiguous();
-  const dx = Tensor.zeros(dy.device, shape, dy.dtype);
-  const next = chain(numbers, rows, skipped ?? NOTHING);
+  const dx = Tensor.zeros(dy.device, shape, dtype);
+  const next = chains(numbers, rows, skipped ?? NOTHING);
   const layout = rowLayout(inner, packed.offset);
   dy.device.run(indexAddKernel, {
     buffers: [packed.storage.buffer, numbers.storage.buffer, next.storage.buffer, dx.storage.buffer],
     params: [outer, rows, entries, inner / layout.wide, packed.offset / layout.wide, numbers.offset],
     grid: gridFor(outer * entries * layout.lanes, 64),
-    specialisation: specialise(layout, dy.dtype, numbers.dtype),
+    specialisation: specialise(layout, dy.dtype, numbers.dtype, dtype),
+    cost: { flop: 0, bytes: outer * entries * inner * (bytesPerElement(dy.dtype) + bytesPerElement(dtype)) },
   });
   return dx;
 }

@@ -6,7 +6,7 @@ struct Params { outer: u32, rows: u32, entries: u32, columns: u32, dy_offset: u3
 @group(0) @binding(1) var<storage, read> dy: array<Wide>;
 @group(0) @binding(2) var<storage, read> indices: array<I>;
 @group(0) @binding(3) var<storage, read> next: array<u32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<Wide>;
+@group(0) @binding(4) var<storage, read_write> dx: array<Out>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
@@ -23,6 +23,6 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
     for (var entry = first + 1u; entry != 0u; entry = next[entry - 1u]) {
       total += Sum(dy[from_at + (entry - 1u) * params.columns + c]);
     }
-    dx[to_at + c] = Wide(total);
+    dx[to_at + c] = Out(total);
   }
 }

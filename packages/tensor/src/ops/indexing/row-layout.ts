@@ -17,9 +17,20 @@ export function rowLayout(inner: number, offset: number): RowLayout {
   return { wide, lanes };
 }
 
-/** The head of such a kernel: element type `T`, what is moved at once `Wide`, its sum `Sum`, index type `I`, and `LANES`. */
-export function specialise({ wide, lanes }: RowLayout, dtype: Dtype, indexDtype: Dtype): Specialisation {
+/**
+ * The head of such a kernel: element type `T`, what is moved at once `Wide`, its sum `Sum`, what is written `Out`, index type `I`, and
+ * `LANES`.
+ * @param result element type of what is written; default that of what is read
+ */
+export function specialise(
+  { wide, lanes }: RowLayout,
+  dtype: Dtype,
+  indexDtype: Dtype,
+  result: Dtype = dtype,
+): Specialisation {
   const text =
-    wide === 4 ? "alias Wide = vec4<T>;\nalias Sum = vec4<f32>;" : "alias Wide = T;\nalias Sum = f32;";
-  return { types: { T: dtype, I: indexDtype }, constants: { LANES: lanes }, text };
+    wide === 4
+      ? "alias Wide = vec4<T>;\nalias Sum = vec4<f32>;\nalias Out = vec4<O>;"
+      : "alias Wide = T;\nalias Sum = f32;\nalias Out = O;";
+  return { types: { T: dtype, O: result, I: indexDtype }, constants: { LANES: lanes }, text };
 }

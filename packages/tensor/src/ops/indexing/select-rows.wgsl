@@ -4,7 +4,7 @@ struct Params { lines: u32, rows: u32, entries: u32, columns: u32, offset: u32, 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Wide>;
 @group(0) @binding(2) var<storage, read> indices: array<I>;
-@group(0) @binding(3) var<storage, read_write> y: array<Wide>;
+@group(0) @binding(3) var<storage, read_write> y: array<Out>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
@@ -15,6 +15,6 @@ fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u3
   let from_at = params.offset + ((line / params.entries) * params.rows + row) * params.columns;
   let to_at = line * params.columns;
   for (var c = i % LANES; c < params.columns; c += LANES) {
-    if (row < params.rows) { y[to_at + c] = x[from_at + c]; } else { y[to_at + c] = Wide(T(params.not_a_number)); }
+    if (row < params.rows) { y[to_at + c] = Out(x[from_at + c]); } else { y[to_at + c] = Out(O(params.not_a_number)); }
   }
 }
