@@ -12,7 +12,7 @@ import {
   type Tensor,
 } from "@wgrad/tensor";
 import type { DistilBertConfig } from "./config.js";
-import type { BaseModelOutput, DistilBertInput } from "./encoder.js";
+import { type BaseModelOutput, type DistilBertInput, linearThen } from "./encoder.js";
 import { DistilBertModel, DistilBertPreTrainedModel } from "./model.js";
 
 /** Output of a model with a head. */
@@ -64,7 +64,7 @@ export class DistilBertForSequenceClassification extends DistilBertPreTrainedMod
   forward(input: HeadInput): HeadOutput {
     return scope(() => {
       const encoded = this.distilbert.forward(input);
-      const pooled = this.pre_classifier.forward(firstTokens(encoded.lastHiddenState, input)).relu();
+      const pooled = linearThen(this.pre_classifier, firstTokens(encoded.lastHiddenState, input), "relu");
       const logits = this.classifier.forward(this.dropout.forward(pooled));
       const { labels } = input;
       return { ...(labels ? { loss: this.#loss(logits, labels) } : {}), logits, ...extras(encoded) };
@@ -117,8 +117,7 @@ export class DistilBertForMaskedLM extends DistilBertPreTrainedModel {
   forward(input: HeadInput): HeadOutput {
     return scope(() => {
       const encoded = this.distilbert.forward(input);
-      const transformed = this.vocab_transform.forward(encoded.lastHiddenState);
-      const activated = this.config.activation === "gelu" ? transformed.gelu() : transformed.relu();
+      const activated = linearThen(this.vocab_transform, encoded.lastHiddenState, this.config.activation);
       const logits = this.vocab_projector.forward(this.vocab_layer_norm.forward(activated));
       const { labels } = input;
       const vocabulary = this.config.vocabSize;
