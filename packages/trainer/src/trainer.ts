@@ -3,10 +3,10 @@ import type { HeadOutput, PreTrainedModel } from "@wgrad/models";
 import {
   AdamW,
   capture,
-  clipGradNorm_,
   type Device,
   defaultGenerator,
   getScheduler,
+  gradNorm,
   LayerNorm,
   manualSeed,
   NonFiniteError,
@@ -473,13 +473,12 @@ export class Trainer {
     const items = parts.reduce((sum, part) => sum + part.batchSize, 0);
     for (const group of this.optimizer!.paramGroups) group.lr = run.rate(state.globalStep);
     for (const [i, part] of parts.entries()) {
-      const gradNorm = scope(() => {
-        const batch = this.#upload(part);
-        return run.part(batch, part.batchSize / items, i === parts.length - 1).gradNorm;
-      });
-      if (!gradNorm) continue;
+      const result = scope(() =>
+        run.part(this.#upload(part), part.batchSize / items, i === parts.length - 1),
+      );
+      if (!result.gradNorm) continue;
       tally.gradNorm?.dispose();
-      tally.gradNorm = gradNorm;
+      tally.gradNorm = result.gradNorm;
     }
   }
 
@@ -502,10 +501,10 @@ export class Trainer {
     part.backward();
     lossSum.copy_(lossSum.add(part.detach()));
     if (!last) return { gradNorm: null };
-    const gradNorm = args.maxGradNorm > 0 ? clipGradNorm_(model.parameters(), args.maxGradNorm) : null;
-    optimizer.step();
+    const clip = args.maxGradNorm > 0 ? gradNorm(model.parameters(), { maxNorm: args.maxGradNorm }) : null;
+    optimizer.step(clip ? { gradScale: clip.coefficient } : {});
     optimizer.zeroGrad();
-    return { gradNorm };
+    return { gradNorm: clip?.norm ?? null };
   }
 
   async #logEvaluateSave(run: Run): Promise<void> {
@@ -530,10 +529,10 @@ export class Trainer {
     const steps = state.globalStep - tally.sinceLog;
     if (steps === 0) return;
     const sum = await tally.lossSum.item();
-    const gradNorm = tally.gradNorm ? await tally.gradNorm.item() : null;
-    if (!Number.isFinite(sum) || (gradNorm !== null && !Number.isFinite(gradNorm))) {
+    const norm = tally.gradNorm ? await tally.gradNorm.item() : null;
+    if (!Number.isFinite(sum) || (norm !== null && !Number.isFinite(norm))) {
       throw new NonFiniteError(
-        `the loss is ${sum} and the norm of the gradients ${gradNorm ?? "not known"} between steps ${tally.sinceLog} and ${state.globalStep}. ` +
+        `the loss is ${sum} and the norm of the gradients ${norm ?? "not known"} between steps ${tally.sinceLog} and ${state.globalStep}. ` +
           "Lower the learning rate, or look at the data of these steps. Checkpoints written before are intact.",
       );
     }
@@ -542,7 +541,7 @@ export class Trainer {
     tally.lossSum.zero_();
     await this.#log({
       loss: sum / steps,
-      ...(gradNorm === null ? {} : { grad_norm: gradNorm }),
+      ...(norm === null ? {} : { grad_norm: norm }),
       learning_rate: rate(state.globalStep - 1),
     });
   }
