@@ -99,6 +99,7 @@ export { einsum } from "./ops/einsum/index.js";
 export { where } from "./ops/elementwise/where.js";
 export { type EmbeddingOptions, embedding } from "./ops/embedding/index.js";
 export { flip } from "./ops/flip/index.js";
+export type { GradientNorm } from "./ops/grad-norm/index.js";
 export { gather, indexSelect, scatterAdd } from "./ops/indexing/index.js";
 export { cat, split, stack } from "./ops/join/index.js";
 export { layerNorm } from "./ops/layer-norm/index.js";
@@ -140,7 +141,13 @@ export type { SliceRange } from "./ops/views/index.js";
 export { Adafactor, type AdafactorOptions } from "./optim/adafactor.js";
 export { Adam, type AdamOptions, AdamW } from "./optim/adam.js";
 export { clipGradNorm_, type GradNormOptions, gradNorm } from "./optim/clip-grad-norm.js";
-export { Optimizer, type OptimizerState, type ParamGroup } from "./optim/optimizer.js";
+export {
+  Optimizer,
+  type OptimizerState,
+  type ParamGroup,
+  type Ready,
+  type StepOptions,
+} from "./optim/optimizer.js";
 export {
   getScheduler,
   SCHEDULER_TYPES,
