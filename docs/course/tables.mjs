@@ -85,10 +85,11 @@ function ways(bench, adapters, columns) {
   const found = adapters.map((adapter) => newest(bench, adapter)).filter(Boolean);
   if (found.length === 0) return null;
   const parts = found.map((result) => {
-    const shown = columns.filter(([, key]) => result.measured.some((each) => each[key] !== undefined));
-    const rows = result.measured.map((each) => [
+    const all = result.measured ?? result.rows;
+    const shown = columns.filter(([, key]) => all.some((each) => each[key] !== undefined));
+    const rows = all.map((each) => [
       each.name,
-      ...shown.map(([, key]) => (key.startsWith("share") ? percent(each[key]) : short(each[key]))),
+      ...shown.map(([, key, isShare]) => (isShare ? percent(each[key]) : short(each[key]))),
     ]);
     const asked = (result.checks ?? []).map((check) => {
       const target = check.atLeast === undefined ? `≤ ${short(check.atMost)}` : `≥ ${short(check.atLeast)}`;
@@ -106,12 +107,13 @@ const CALLS = [
   ["buffers made", "buffers"],
   ["bind groups made", "bindGroups"],
 ];
-const STEP = [["CPU ms", "cpuMs"], ["GFLOP/CPU-s", "gflops"], ["of peak", "shareOfPeak"], ...CALLS];
+const STEP = [["CPU ms", "cpuMs"], ["GFLOP/CPU-s", "gflops"], ["of peak", "shareOfPeak", true], ...CALLS];
 const TIMES = [
-  ["CPU ms", "cpuMs"],
-  ["share of the time", "shareOfTime"],
-  ["MiB at peak", "peakMiB"],
-  ["MiB of activations", "activationMiB"],
+  ["CPU ms", "cpu"],
+  ["positions computed", "positions"],
+  ["of them padding", "padding", true],
+  ["parameters trained", "trained"],
+  ["dispatches", "dispatches"],
 ];
 
 /** What may stand in `<!-- table KIND … -->`: the table, or null where nothing was measured yet. */
