@@ -3,6 +3,7 @@
 // and one of b (8 vec4s), then each of the 32 rows of a is handed round with subgroupShuffle and multiplied with the lane's
 // own 4 columns: 64 fma a load, against 16 in step 3.
 // Needs: subgroups of a known size: 8 lanes or a multiple (each 8 lanes work on a tile of their own), or 4 (tiles of 16 x 16).
+// Teams of lanes make tiles side by side, or one below the other (DOWN), so that step 6 is this kernel with LANES 4.
 // A workgroup is one subgroup and lanes go by their number in it, so how invocations are numbered does not matter.
 // llvmpipe, 1024 x 768 x 768, f32, GFLOP per CPU-second: a · b 30, a · bᵀ 29, aᵀ · b 29, any strides 20. A round of 4 k costs
 // some 370 cycles of loads and as much again of arithmetic; fma alone peaks at 46.
@@ -14,8 +15,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
   let lane = invocation % LANES;
   let first = invocation - lane;
   let batch = params.first_batch + group.z;
-  let row = group.y * TILE;
-  let column = (group.x * TEAMS + invocation / LANES) * TILE + 4u * lane;
+  let team = invocation / LANES;
+  let row = (select(group.y, group.y * TEAMS + team, DOWN)) * TILE;
+  let column = select(group.x * TEAMS + team, group.x, DOWN) * TILE + 4u * lane;
   let start = batch_starts(batch);
   let rows = a_rows(start.x, row + 4u * lane);
   let columns = b_columns(start.y, column);
@@ -33,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
   }
   // A loop that cannot be unrolled, so that the epilogue is compiled once and not for every row. The rows are taken out by
   // comparison: an index that varies would push `sums` out of registers.
-  let blocks = (min(TILE, params.m - row) + BLOCK - 1u) / BLOCK;
+  let blocks = (min(TILE, params.m - min(row, params.m)) + BLOCK - 1u) / BLOCK;
   for (var block = 0u; block < blocks; block++) {
     for (var i = 0u; i < BLOCK; i++) {
       var sum = sums[i];

@@ -171,7 +171,15 @@ const checkShapes = [
     "36x8x12,slope=quick_gelu",
     "5x9x7,slope=relu",
   ],
-  ...["36x40x44,tn,sums", "33x17x9,tn,sums", "1024x24x16,nt", "16x1024x24,tn", "12x2048x12"],
+  ...[
+    "36x40x44,tn,sums",
+    "33x17x9,tn,sums",
+    "1024x24x16,nt",
+    "16x1024x24,tn",
+    "12x2048x12",
+    "20x1024x33,nt,bias",
+    "20x24x12,batch=256",
+  ],
   ...[
     "36x40x44,f16",
     "33x17x9,nt,f16,bias",

@@ -8,6 +8,8 @@ import naive from "./1-naive.wgsl";
 import tile from "./2-tile.wgsl";
 import register from "./3-register.wgsl";
 import subgroup from "./4-subgroup.wgsl";
+import workgroup from "./5-workgroup.wgsl";
+import splitK from "./7-split-k.wgsl";
 import accumulate from "./accumulate.wgsl";
 import activation from "./activation.wgsl";
 import blocksStrided from "./blocks-strided.wgsl";
@@ -36,7 +38,7 @@ export interface Launch {
   readonly rows: number;
   readonly columns: number;
   /** WGSL constants that say so. */
-  readonly constants: Readonly<Record<string, number>>;
+  readonly constants: Readonly<Record<string, number | boolean>>;
 }
 
 /** One step of the ladder. */
@@ -47,6 +49,8 @@ export interface MatmulStep extends LadderStep<MatmulProblem> {
   readonly sumsRows: boolean;
   /** True if one program is to serve all epilogues, because the kernel is dear to compile. */
   readonly oneProgram: boolean;
+  /** For a step that cuts k: into how many parts. Its kernel then adds the results of a batched product. */
+  parts?(problem: MatmulProblem): number;
   launch(device: Device, problem: MatmulProblem): Launch;
 }
 
@@ -54,6 +58,13 @@ export interface MatmulStep extends LadderStep<MatmulProblem> {
 export const provided: readonly string[] = [params, elements, epilogue, activation, erf];
 
 const always = () => null;
+
+/** Every step's `fits`: elements of 16 bits need a feature. */
+function halves({ types }: MatmulProblem, device: Device): string | null {
+  return types.includes("f16") && !device.features.has("shader-f16")
+    ? "f16, which this adapter does not have"
+    : null;
+}
 
 function plain(name: string, idea: string, source: string): MatmulStep {
   const kernel: Kernel = { name: `matmul/${name}`, source, snippets: provided };
@@ -70,6 +81,7 @@ function plain(name: string, idea: string, source: string): MatmulStep {
     sumsRows: false,
     oneProgram: false,
     needs: always,
+    fits: halves,
     launch: () => launch,
   };
 }
@@ -89,6 +101,39 @@ function blocks(
 /** Lanes that work on one tile in `4-subgroup.wgsl`. */
 const lanesOf = (device: Device) => (device.subgroupSize >= 8 ? 8 : 4);
 
+/** Tiles that keep a GPU busy: some for each of its hundred-odd processors. */
+const MANY_TILES = 256;
+
+/** Side of the tile in `5-workgroup.wgsl`: the large one where there are enough of them. */
+function sideOf({ limits }: Device, { batch, m, n }: MatmulProblem): 64 | 128 {
+  const tiles = batch * Math.ceil(m / 128) * Math.ceil(n / 128);
+  const able =
+    limits.maxComputeInvocationsPerWorkgroup >= 256 && limits.maxComputeWorkgroupStorageSize >= 16384;
+  return able && tiles >= MANY_TILES ? 128 : 64;
+}
+
+/** Rows or columns up to which a product is skinny. */
+const SKINNY = 16;
+const isSkinny = ({ m, n }: MatmulProblem) => Math.min(m, n) <= SKINNY;
+
+/** Shortest part of a sum that is worth a product of its own. */
+const PART = 256;
+
+/** Into how many parts of fours to cut k: as many as make the tiles of 64 x 64 about `MANY_TILES`. */
+function partsOf({ batch, m, n, k }: MatmulProblem): number {
+  if (batch !== 1) return 1;
+  const tiles = Math.ceil(m / 64) * Math.ceil(n / 64);
+  let parts = 1;
+  while (parts * tiles < MANY_TILES && k % (8 * parts) === 0 && k / (2 * parts) >= PART) parts *= 2;
+  return parts;
+}
+
+const splitKernel: Kernel = {
+  name: "matmul/7-split-k",
+  source: splitK,
+  snippets: [params, epilogue, activation, erf],
+};
+
 const steps: readonly MatmulStep[] = [
   plain("1-naive", "one element of y an invocation", naive),
   plain("2-tile", "tiles of 16 x 16 in workgroup memory: a sixteenth of the storage reads", tile),
@@ -99,6 +144,7 @@ const steps: readonly MatmulStep[] = [
     sumsRows: false,
     oneProgram: false,
     needs: always,
+    fits: halves,
     launch: () => ({ rows: 64, columns: 64, constants: { WIDTH: 8, HEIGHT: 8 } }),
   },
   {
@@ -108,29 +154,86 @@ const steps: readonly MatmulStep[] = [
     sumsRows: true,
     oneProgram: true,
     needs: (device) => (device.subgroupSize >= 4 ? null : "subgroups of one size, of 4 lanes or more"),
+    fits: halves,
     launch(device) {
       const lanes = lanesOf(device);
       const teams = device.subgroupSize / lanes;
       return {
         rows: 4 * lanes,
         columns: 4 * lanes * teams,
-        constants: { LANES: lanes, TEAMS: teams, BLOCK: 8 },
+        constants: { LANES: lanes, TEAMS: teams, DOWN: false, BLOCK: 8 },
       };
     },
+  },
+  {
+    name: "5-workgroup",
+    idea: "tiles in workgroup memory, 8 x 8 elements an invocation, the next tile loaded meanwhile: for GPUs",
+    kernels: blocks("5-workgroup", workgroup),
+    sumsRows: false,
+    oneProgram: false,
+    needs: always,
+    fits: halves,
+    launch(device, problem) {
+      const side = sideOf(device, problem);
+      return { rows: side, columns: side, constants: { SIDE: side } };
+    },
+  },
+  {
+    name: "6-skinny",
+    idea: "step 4 with tiles of 16 x 16, for products that are not wider or not higher than that",
+    kernels: blocks("6-skinny", subgroup, ["subgroups"]),
+    sumsRows: true,
+    oneProgram: true,
+    needs: (device) => (device.subgroupSize >= 8 ? null : "subgroups of one size, of 8 lanes or more"),
+    fits: (problem, device) =>
+      halves(problem, device) ?? (isSkinny(problem) ? null : `more than ${SKINNY} rows and columns`),
+    launch(device, problem) {
+      const teams = device.subgroupSize / 4;
+      const down = problem.n <= SKINNY;
+      return {
+        rows: down ? 16 * teams : 16,
+        columns: down ? 16 : 16 * teams,
+        constants: { LANES: 4, TEAMS: teams, DOWN: down, BLOCK: 8 },
+      };
+    },
+  },
+  {
+    name: "7-split-k",
+    idea: "a long sum in parts, each a product of its own, and their sum in a second dispatch: for small results",
+    kernels: { vec4: splitKernel, strided: splitKernel },
+    sumsRows: false,
+    oneProgram: false,
+    needs: always,
+    fits: (problem, device) =>
+      halves(problem, device) ??
+      (partsOf(problem) > 1 ? null : "k does not divide into parts of 256 or more, or there is a batch"),
+    parts: partsOf,
+    launch: () => ({ rows: 1, columns: 64, constants: {} }),
   },
 ];
 
 /**
- * Where nothing was measured: the highest step that the adapter can run (step 4 with subgroups of a known size, else
- * step 3), and step 1 where so few elements of y are wanted that most of a tile would be thrown away.
+ * Where nothing was measured. On a processor the widest subgroup tiles, without barriers; on a GPU tiles in workgroup memory,
+ * and long sums in parts where the tiles are too few for it. Step 1 where so few elements of y are wanted that most of any tile
+ * would be thrown away.
  */
-function rule(device: Device, { m, n }: MatmulProblem): { step: string; why: string } {
-  const subgroups = device.subgroupSize >= 4;
-  const few = subgroups ? m * Math.ceil(n / 8) <= 4 : Math.min(m, n) <= 8;
-  if (few) return { step: "1-naive", why: "so few elements that most of a tile would be thrown away" };
-  return subgroups
-    ? { step: "4-subgroup", why: `subgroups of ${device.subgroupSize}` }
-    : { step: "3-register", why: "no subgroups of a known size" };
+function rule(device: Device, problem: MatmulProblem): { step: string; why: string } {
+  const { m, n, k } = problem;
+  const lanes = device.subgroupSize;
+  const processor = device.info.isFallbackAdapter;
+  if (m * Math.ceil(n / 8) <= 4 || (lanes < 4 && Math.min(m, n) <= 8)) {
+    return { step: "1-naive", why: "so few elements that most of a tile would be thrown away" };
+  }
+  if (processor) {
+    if (lanes < 4) return { step: "3-register", why: "a processor without subgroups of a known size" };
+    if (lanes >= 8 && isSkinny(problem))
+      return { step: "6-skinny", why: `not more than ${SKINNY} rows or columns` };
+    return { step: "4-subgroup", why: `a processor with subgroups of ${lanes}` };
+  }
+  if (k >= 4 * PART && partsOf(problem) >= 4) return { step: "7-split-k", why: "few elements and long sums" };
+  if (lanes >= 8 && isSkinny(problem))
+    return { step: "6-skinny", why: `not more than ${SKINNY} rows or columns` };
+  return { step: "5-workgroup", why: "a GPU" };
 }
 
 function shapeClass({ batch, m, n, k, layout, types, vec4 }: MatmulProblem): string {

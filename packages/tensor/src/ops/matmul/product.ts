@@ -1,4 +1,4 @@
-import type { ParamValue } from "../../device/kernel.js";
+import { gridFor, type ParamValue } from "../../device/kernel.js";
 import type { PooledBuffer } from "../../device/pool.js";
 import type { Dtype } from "../../dtype.js";
 import { choose } from "../../kernels/ladder.js";
@@ -12,7 +12,7 @@ import {
 } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import beforeSource from "./before.wgsl";
-import { type MatmulProblem, matmulLadder } from "./ladder.js";
+import { type MatmulProblem, type MatmulStep, matmulLadder } from "./ladder.js";
 import rowSumsSource from "./row-sums.wgsl";
 
 /** Batch dimensions that the kernels step through; more are merged, or copied if they do not merge. */
@@ -187,42 +187,66 @@ function dispatch(l: Layout, a: Tensor, b: Tensor, shape: Shape, options: Produc
   const { device } = a;
   const dtype = options.dtype ?? a.dtype;
   const y = Tensor.empty(device, shape, dtype);
+  if (y.numel === 0) return { y, before: options.keepBefore ? y.alias() : null, rowSums: null };
   const bias = options.bias?.contiguous() ?? null;
   const beside = options.addend ?? options.slope?.at ?? null;
   const extra = beside && (beside.dtype === dtype ? beside : beside.to(dtype)).contiguous();
-  const count = numel(l.batch);
   const form = vec4Form(l, a, b, [bias?.offset ?? 0, extra?.offset ?? 0]);
   const problem = problemFrom(l, [a.dtype, b.dtype, dtype], form !== null);
   const { step } = choose(device, matmulLadder, problem);
   const before = options.activation && options.keepBefore ? Tensor.empty(device, shape, dtype) : null;
   const rowSums = options.rowSums && step.sumsRows ? Tensor.empty(device, [l.m], dtype) : null;
   const result = { y, before, rowSums };
-  if (y.numel === 0) return result;
+  const task: Task = { l, a, b, bias, extra, epilogue: epilogueOf(options), form, problem, step, result };
+  if (step.parts) inParts(task, step.parts(problem));
+  else inOne(task);
+  return result;
+}
 
+/** A product whose kernel is chosen and whose results have their memory. */
+interface Task {
+  readonly l: Layout;
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly bias: Tensor | null;
+  readonly extra: Tensor | null;
+  /** Number of `epilogue.wgsl`. */
+  readonly epilogue: number;
+  readonly form: ReturnType<typeof vec4Form>;
+  readonly problem: MatmulProblem;
+  readonly step: MatmulStep;
+  readonly result: ProductParts;
+}
+
+function epilogueOf({ activation, slope, addend }: ProductOptions): number {
+  if (activation) return ACTIVATION[activation];
+  if (slope) return slopeNumber(slope.activation);
+  return addend ? ADDEND : 0;
+}
+
+/** One dispatch, or more for a batch that is too large for one. */
+function inOne({ l, a, b, bias, extra, epilogue, form, problem, step, result }: Task): void {
+  const { y, before, rowSums } = result;
   const kernel = form ? step.kernels.vec4 : step.kernels.strided;
   const blocks = step.kernels.vec4 !== step.kernels.strided;
   // Where vec4s are read, strides and offsets count vec4s; a stride of 1 belongs to the axis along which they run.
   const unit = form && blocks ? 4 : 1;
   const scaled = (values: readonly number[]) => values.map((value) => (value === 1 ? 1 : value / unit));
-  const launch = step.launch(device, problem);
-  const { activation, slope } = options;
-  const epilogue = activation
-    ? ACTIVATION[activation]
-    : slope
-      ? slopeNumber(slope.activation)
-      : extra
-        ? ADDEND
-        : 0;
+  const launch = step.launch(a.device, problem);
+  const ways = {
+    A_TRANSPOSED: form ? form.aTransposed : problem.layout[0] === "t",
+    B_TRANSPOSED: form ? form.bTransposed : problem.layout[1] === "t",
+  };
   const written = before ?? rowSums;
   const buffers = [a, b, bias ?? a, y, extra ?? a, ...(written ? [written] : [])].map(
     (tensor) => tensor.storage.buffer,
   );
   const specialisation = {
-    types: { TA: a.dtype, TB: b.dtype, TBIAS: bias?.dtype ?? a.dtype, TY: dtype },
+    types: { TA: a.dtype, TB: b.dtype, TBIAS: bias?.dtype ?? a.dtype, TY: y.dtype },
     constants: {
       ...launch.constants,
       ACTIVATIONS: step.oneProgram || epilogue > ADDEND,
-      ...(blocks && form ? { A_TRANSPOSED: form.aTransposed, B_TRANSPOSED: form.bTransposed } : {}),
+      ...(blocks ? ways : {}),
       ...(step.sumsRows ? { ROW_SUMS: rowSums !== null } : {}),
     },
     text: [
@@ -230,8 +254,8 @@ function dispatch(l: Layout, a: Tensor, b: Tensor, shape: Shape, options: Produc
       ...(step.sumsRows ? [rowSums ? rowSumsSource : noRowSums] : []),
     ].join("\n"),
   };
-  for (let first = 0; first < count; first += MAX_GROUPS) {
-    const groups = Math.min(count - first, MAX_GROUPS);
+  for (let first = 0; first < problem.batch; first += MAX_GROUPS) {
+    const groups = Math.min(problem.batch - first, MAX_GROUPS);
     const params: ParamValue[] = [
       ...[l.m, l.n, l.k, first],
       ...[a.offset / unit, ...scaled([l.m === 1 ? unit : l.aRow, l.aK]), (bias?.offset ?? 0) / unit],
@@ -241,7 +265,7 @@ function dispatch(l: Layout, a: Tensor, b: Tensor, shape: Shape, options: Produc
       ...four(l.bBatch, 0).map((stride) => stride / unit),
       ...[(extra?.offset ?? 0) / unit, epilogue, 0, 0],
     ];
-    device.run(kernel, {
+    a.device.run(kernel, {
       buffers,
       params,
       grid: [Math.ceil(l.n / launch.columns), Math.ceil(l.m / launch.rows), groups],
@@ -249,7 +273,38 @@ function dispatch(l: Layout, a: Tensor, b: Tensor, shape: Shape, options: Produc
       cost: { flop: 2 * groups * l.m * l.n * l.k, bytes: bytesOf(buffers) },
     });
   }
-  return result;
+}
+
+/** A long sum in parts: a batched product, then the sum of its results. See `7-split-k.wgsl`. */
+function inParts({ l, a, b, bias, extra, epilogue, step, result }: Task, count: number): void {
+  const length = l.k / count;
+  const cut = (x: Tensor, shape: Shape, strides: readonly number[]) =>
+    new Tensor(x.storage, [count, ...shape], strides, x.offset, x.dtype);
+  const parts = product(
+    cut(a, [l.m, length], [length * l.aK, l.aRow, l.aK]),
+    cut(b, [length, l.n], [length * l.bK, l.bK, l.bColumn]),
+    { dtype: "f32" },
+  );
+  const { y, before } = result;
+  const tensors = [parts, parts, bias ?? parts, y, extra ?? parts, ...(before ? [before] : [])];
+  const buffers = tensors.map((tensor) => tensor.storage.buffer);
+  a.device.run(step.kernels.strided, {
+    buffers,
+    params: [
+      ...[l.m, l.n, count, 0],
+      ...[0, 0, 0, bias?.offset ?? 0],
+      ...[0, 0, 0, bias ? 1 : 0],
+      ...new Array<number>(3 * BATCH_RANK).fill(0),
+      ...[extra?.offset ?? 0, epilogue, 0, 0],
+    ],
+    grid: gridFor(l.m * l.n, 64),
+    specialisation: {
+      types: { TBIAS: bias?.dtype ?? "f32", TY: y.dtype },
+      constants: { ACTIVATIONS: epilogue > ADDEND },
+      text: before ? beforeSource : noBefore,
+    },
+    cost: { flop: 0, bytes: bytesOf(buffers) },
+  });
 }
 
 /** Bytes of the tensors bound, each once. */
