@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(place, { recursive: true, force: true }));
 
 describe("--help", () => {
-  it.each(["doctor", "quickstart", "train", "eval", "predict", "inspect", "verify"])(
+  it.each(["doctor", "quickstart", "train", "eval", "predict", "inspect", "kernels", "verify"])(
     "of %s has examples and needs no GPU",
     async (verb) => {
       const done = await wgrad([verb, "--help"], { env: { VK_DRIVER_FILES: "/nonexistent" } });

@@ -1,6 +1,6 @@
 /** `wgrad kernels` as a user runs it: real processes, real kernels. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeTinyData, makeTinyModel, wgrad } from "../testing/process.js";
@@ -10,7 +10,12 @@ let env: Record<string, string>;
 
 beforeAll(() => {
   place = mkdtempSync(join(tmpdir(), "wgrad-kernels-"));
-  env = { XDG_CACHE_HOME: join(place, "cache") };
+  // A cache of its own for what is tuned; Mesa's compiled programs stay where other tests find them.
+  const shared = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
+  env = {
+    XDG_CACHE_HOME: join(place, "cache"),
+    MESA_SHADER_CACHE_DIR: process.env.MESA_SHADER_CACHE_DIR ?? shared,
+  };
 });
 afterAll(() => rmSync(place, { recursive: true, force: true }));
 
@@ -94,6 +99,8 @@ describe("kernels check", () => {
       expect(done.out).toMatch(/\d+ passed, 0 failed, \d+ skipped\n$/);
       expect(done.code).toBe(0);
     },
+    // Every program of every ladder is compiled where Mesa has not seen it before.
+    600_000,
   );
 });
 
@@ -136,7 +143,7 @@ describe("kernels new, and a kernel of one's own", () => {
     expect(rows[0].shareOfCopy).toBeGreaterThan(0);
     expect(peaks.f32.perSecond).toBeGreaterThan(1e9);
     expect(own).toMatchObject([{ op: "softmax", right: true }]);
-  });
+  }, 600_000);
 });
 
 describe("kernels tune", () => {

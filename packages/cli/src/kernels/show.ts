@@ -47,7 +47,7 @@ export async function showDispatches(
 
 /** @throws CommandError if the step does not take the shape: another would be shown in its place */
 export function refuseUnfit(device: Device, entry: LabEntry, step: string, shape: string): void {
-  const found = candidates(device, entry, entry.workload(shape).problem).find(({ name }) => name === step);
+  const found = candidates(device, entry, entry.workload(shape)).find(({ name }) => name === step);
   if (!found || found.refused === null) return;
   throw new CommandError(
     "E_STEP",

@@ -1,6 +1,7 @@
 import { noGrad, scope } from "../autograd/modes.js";
 import type { Device } from "../device/device.js";
 import { choose } from "../kernels/ladder.js";
+import { refusal } from "./check.js";
 import type { LabEntry, Workload } from "./entry.js";
 import { type Peaks, type Rate, rateOf, shareOf } from "./peaks.js";
 import { type CpuTime, type Sample, type Spread, Stopwatch, spreadOf } from "./stopwatch.js";
@@ -57,18 +58,21 @@ export interface Candidate {
   readonly refused: string | null;
 }
 
-/** Every step of a ladder for one problem, and the user's own kernel first if there is one. */
-export function candidates(device: Device, entry: LabEntry, problem: unknown): Candidate[] {
+/** Every step of a ladder for one shape, and the user's own kernel first if there is one. */
+export function candidates(
+  device: Device,
+  entry: LabEntry,
+  workload: Pick<Workload, "shape" | "problem">,
+): Candidate[] {
   const { ladder } = entry;
-  const found: Candidate[] = ladder.steps.map((step) => {
-    const lacking = step.needs(device);
-    const refused = lacking === null ? (step.fits?.(problem, device) ?? null) : `needs ${lacking}`;
-    return { name: step.name, own: false, refused };
-  });
+  const found: Candidate[] = ladder.steps.map((step) => ({
+    name: step.name,
+    own: false,
+    refused: refusal(device, step, workload),
+  }));
   const mine = device.ownKernels.get(ladder.op);
   if (mine) {
-    const refused = ladder.own(mine).fits?.(problem, device) ?? null;
-    found.unshift({ name: mine.name, own: true, refused });
+    found.unshift({ name: mine.name, own: true, refused: refusal(device, ladder.own(mine), workload) });
   }
   return found;
 }
@@ -130,7 +134,7 @@ async function benchShape(
   const workload = entry.workload(shape);
   const { op } = entry.ladder;
   const choice = choose(device, entry.ladder, workload.problem);
-  const all = candidates(device, entry, workload.problem).filter(
+  const all = candidates(device, entry, workload).filter(
     ({ name, own }) => own || !options.steps || options.steps.includes(name),
   );
   const able = all.filter(({ refused }) => refused === null);

@@ -1,10 +1,10 @@
 import { noGrad, scope } from "../autograd/modes.js";
 import type { Device } from "../device/device.js";
 import { ValueError, WgradError } from "../errors.js";
-import { choose } from "../kernels/ladder.js";
+import { choose, type LadderStep } from "../kernels/ladder.js";
 import { nearest } from "../nearest.js";
 import type { Tensor } from "../tensor.js";
-import type { LabEntry, Prepared } from "./entry.js";
+import type { LabEntry, Prepared, Workload } from "./entry.js";
 
 /** The cell of a result that uses most of the tolerance. */
 export interface Cell {
@@ -58,6 +58,19 @@ export function entryOf(entries: readonly LabEntry[], op: string): LabEntry {
   );
 }
 
+/** Why a step cannot be run for a workload on a device; null if it can. */
+export function refusal(
+  device: Device,
+  step: LadderStep<unknown>,
+  { shape, problem }: Pick<Workload, "shape" | "problem">,
+): string | null {
+  const lacking = step.needs(device);
+  if (lacking !== null) return `needs ${lacking}`;
+  if (/\b(f16|mixed)\b/.test(shape) && !device.features.has("shader-f16"))
+    return "f16, which the adapter lacks";
+  return step.fits?.(problem, device) ?? null;
+}
+
 /**
  * Compares steps of a ladder with the reference on every check shape. The kernel in `device.ownKernels`, if there is one, is
  * set aside meanwhile.
@@ -81,9 +94,7 @@ export async function checkEntry(
         for (const name of wanted) {
           const step = ladder.steps.find((candidate) => candidate.name === name);
           if (!step) throw new ValueError(`${ladder.op} has no step ${name}.`);
-          const lacking = step.needs(device);
-          const refused =
-            lacking === null ? step.fits?.(subject.workload.problem, device) : `needs ${lacking}`;
+          const refused = refusal(device, step, subject.workload);
           device.variants.set(ladder.op, name);
           const result = refused
             ? subject.skipped(name, refused)

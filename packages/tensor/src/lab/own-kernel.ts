@@ -1,7 +1,7 @@
 import type { Device } from "../device/device.js";
 import { KernelError, WgradError } from "../errors.js";
 import type { OwnKernel } from "../kernels/ladder.js";
-import { type CheckResult, checkChosen, describeWorst } from "./check.js";
+import { type CheckResult, checkChosen, describeWorst, refusal } from "./check.js";
 import type { LabEntry } from "./entry.js";
 
 /** What checking a user's kernel found. */
@@ -72,7 +72,7 @@ export async function checkOwnKernel(
     const shapes = options.shapes ?? entry.checkShapes;
     for (const [i, shape] of shapes.entries()) {
       options.onProgress?.(i, shapes.length, shape);
-      const reason = step.fits?.(entry.workload(shape).problem, device) ?? null;
+      const reason = refusal(device, step, entry.workload(shape));
       if (reason !== null) {
         skipped.push({ shape, reason });
         continue;

@@ -128,9 +128,7 @@ async function tuneShape(
 ): Promise<TunedChoice | null> {
   const { op } = entry.ladder;
   const deadline = performance.now() + seconds * 1000;
-  const able = candidates(device, entry, workload.problem).filter(
-    ({ own, refused }) => !own && refused === null,
-  );
+  const able = candidates(device, entry, workload).filter(({ own, refused }) => !own && refused === null);
   if (able.length === 0) return null;
   const measured = new Map<Candidate, Measured>();
   const cost = (one: Measured) => spreadOf(one.samples.map((sample) => stopwatch.cost(sample))).median;
