@@ -5,6 +5,7 @@ import type { Device } from "@wgrad/tensor";
 import { measurePeaks } from "@wgrad/tensor/lab";
 import { type Profile, Profiler } from "@wgrad/tensor/profiler";
 import { type Example, Trainer, type TrainerCallback, type TrainingArguments } from "@wgrad/trainer";
+import { cpuTime } from "../kernels/verbs.js";
 import { type BatchSettings, collatorOf } from "../training/data.js";
 import type { Progress, Ui } from "../ui.js";
 
@@ -43,6 +44,7 @@ export async function measureSteps(
   const profiler = new Profiler(device, {
     title: training.title,
     model,
+    cpuTime,
     peaks: { flops: f32.perSecond, bytesPerSecond: copy.perSecond },
   });
   const maxSteps = warmup + 2 * steps;

@@ -38,7 +38,8 @@ export function formatProfile(profile: Profile, options: ReportOptions): string 
 function formatSummary({ peaks, timing, steps }: Profile, summary: Summary): string {
   const { profiled, unprofiled, host } = summary;
   const step = unprofiled ?? profiled;
-  const range = `${formatTime(step.least)} to ${formatTime(step.most)}`;
+  const cpu = summary.cpu ? `; ${formatTime(summary.cpu.mean)} of CPU` : "";
+  const range = `${formatTime(step.least)} to ${formatTime(step.most)}${cpu}`;
   const added = unprofiled ? (profiled.mean - unprofiled.mean) / Math.max(1, summary.dispatches) : 0;
   const adds = added > 1e-6 ? `; timing adds ${formatTime(added)} a dispatch` : "";
   const timed =
@@ -186,6 +187,7 @@ export function profileJson(profile: Profile): Record<string, unknown> {
       profiled_seconds: summary.profiled,
       unprofiled_seconds: summary.unprofiled,
       host_seconds: summary.host,
+      cpu_seconds: summary.cpu,
       gpu_span_seconds: summary.gpuSpanSeconds,
       submissions: summary.submissions,
       peak_live_bytes: summary.peakLiveBytes,

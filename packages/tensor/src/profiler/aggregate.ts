@@ -203,6 +203,8 @@ export interface Summary extends Totals {
   readonly unprofiled: Spread | null;
   /** JavaScript of the steps without timestamps, else of the profiled ones. */
   readonly host: Spread;
+  /** Processor time of the same; null where it was not measured. */
+  readonly cpu: Spread | null;
   /** From the first dispatch's beginning to the last one's end; 0 where dispatches are not timed. */
   readonly gpuSpanSeconds: number;
   readonly submissions: number;
@@ -223,6 +225,7 @@ export function summarise(profile: Profile): Summary {
     profiled: spreadOf(steps.map(({ seconds }) => seconds)) ?? none,
     unprofiled: spreadOf(unprofiled.map(({ seconds }) => seconds)),
     host: spreadOf(costs.map(({ hostSeconds }) => hostSeconds)) ?? none,
+    cpu: spreadOf(costs.flatMap(({ cpuSeconds }) => (cpuSeconds === null ? [] : [cpuSeconds]))),
     gpuSpanSeconds: mean(({ dispatches }) =>
       dispatches.reduce((end, { begin, duration }) => Math.max(end, (begin + duration) / 1e9), 0),
     ),

@@ -32,6 +32,8 @@ export interface StepCost {
   readonly seconds: number;
   /** Seconds of JavaScript until everything was recorded and submitted. */
   readonly hostSeconds: number;
+  /** Seconds of processor time, all threads: on a software adapter that holds the GPU's work, whatever else runs beside. Null where nobody measured. */
+  readonly cpuSeconds: number | null;
 }
 
 /** A profiled step. */

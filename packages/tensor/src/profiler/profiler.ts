@@ -12,6 +12,8 @@ export interface ProfilerOptions {
   readonly model?: Module;
   /** What the adapter can do at best: see `measurePeaks` in `@wgrad/tensor/lab`. */
   readonly peaks?: Peaks | null;
+  /** Seconds of processor time of the whole process so far: counted beside, where it is given. */
+  readonly cpuTime?: () => number;
 }
 
 /** A step in hand. */
@@ -19,6 +21,7 @@ interface Running {
   readonly timed: boolean;
   readonly before: DeviceCounters;
   readonly began: number;
+  readonly cpuBegan: number | null;
   submitted: number | null;
 }
 
@@ -72,7 +75,13 @@ export class Profiler {
     await device.synchronize();
     device.pool.resetPeak();
     device.timer = timed ? this.#timer : null;
-    this.#running = { timed, before: device.snapshot(), began: performance.now(), submitted: null };
+    this.#running = {
+      timed,
+      before: device.snapshot(),
+      cpuBegan: this.#options.cpuTime?.() ?? null,
+      began: performance.now(),
+      submitted: null,
+    };
   }
 
   /** Submits what is enqueued and says that the host is done with the step. `end` does it if it was not called. */
@@ -91,6 +100,7 @@ export class Profiler {
     const cost = {
       seconds: (performance.now() - running.began) / 1000,
       hostSeconds: (running.submitted! - running.began) / 1000,
+      cpuSeconds: running.cpuBegan === null ? null : this.#options.cpuTime!() - running.cpuBegan,
     };
     device.timer = null;
     this.#running = null;

@@ -134,6 +134,7 @@ export function sampleProfile(
     return {
       seconds: timed ? now / 1e9 + 0.004 : 1.2,
       hostSeconds: 0.0021,
+      cpuSeconds: timed ? (1.7 * now) / 1e9 : null,
       dispatches,
       submissions: 1,
       buffersCreated: 0,
@@ -148,7 +149,7 @@ export function sampleProfile(
     adapter: "a software adapter, mesa, subgroups of 8, f16",
     timing: timed ? "dispatch" : "submission",
     steps: made,
-    unprofiled: made.map(({ seconds, hostSeconds }) => ({ seconds: seconds * 0.94, hostSeconds })),
+    unprofiled: made.map(({ seconds, ...rest }) => ({ ...rest, seconds: seconds * 0.94 })),
     peaks: { flops: 46e9, bytesPerSecond: 2.6e9 },
   };
 }

@@ -10,6 +10,7 @@ import {
 import { flameTree } from "../flame.js";
 import { formatCount, formatShare, formatTime, scaled } from "../numbers.js";
 import { type Peaks, PHASES, type Profile } from "../profile.js";
+import { bandwidthBars } from "./bandwidth.js";
 import { flameChart } from "./flame-chart.js";
 import { escapeHtml, OpColours } from "./html.js";
 import template from "./page.html";
@@ -48,7 +49,9 @@ export function profilePage(profile: Profile): string {
       ? section(
           "Roofline",
           rooflineHint(kernels, summary, profile.peaks),
-          legend + roofline(kernels, summary, profile.peaks, colours),
+          legend +
+            roofline(kernels, summary, profile.peaks, colours) +
+            bandwidthBars(kernels, profile.peaks, colours),
         )
       : "",
     section("Kernels by shape", "Click a heading to sort.", kernelTable(kernels, context)),
@@ -95,7 +98,7 @@ function tiles({ peaks, unprofiled }: Profile, summary: Summary, isTimed: boolea
     tile(
       unprofiled.length > 0 ? "Step, unprofiled" : "Step, profiled",
       formatTime(step.mean),
-      `${formatTime(step.least)} to ${formatTime(step.most)}`,
+      `${formatTime(step.least)} to ${formatTime(step.most)}${summary.cpu ? `; ${formatTime(summary.cpu.mean)} of CPU` : ""}`,
       summary.unprofiled ? `profiled ${formatTime(summary.profiled.mean)}` : "",
     ),
     isTimed
@@ -156,7 +159,7 @@ function rooflineHint(kernels: readonly KernelRow[], summary: Summary, peaks: Pe
     : "The adapter's peaks were not measured, so there is no roof.";
   const absent =
     missing.length > 0
-      ? ` Not on it: ${missing.length} kernels that do not count arithmetic, ${formatTime(seconds)} or ${formatShare(seconds / summary.seconds)}.`
+      ? ` Below it are the kernels that do not count arithmetic: ${formatTime(seconds)}, ${formatShare(seconds / summary.seconds)} of the step.`
       : "";
   return `A point is a kernel on one shape, its area the share of the step. ${roofs}${absent}`;
 }
