@@ -1,4 +1,5 @@
 /** GPU tensors with autograd on WebGPU. What is not exported here is not public. */
+export { autocast, autocastDtype } from "./autograd/autocast.js";
 export { defineOp, type OpContext, type OpDefinition } from "./autograd/define-op.js";
 export { type GradcheckOptions, gradcheck } from "./autograd/gradcheck.js";
 export { enableGrad, isGradEnabled, noGrad, scope } from "./autograd/modes.js";
@@ -141,6 +142,12 @@ export type { SliceRange } from "./ops/views/index.js";
 export { Adafactor, type AdafactorOptions } from "./optim/adafactor.js";
 export { Adam, type AdamOptions, AdamW } from "./optim/adam.js";
 export { clipGradNorm_, type GradNormOptions, gradNorm } from "./optim/clip-grad-norm.js";
+export {
+  GradScaler,
+  type GradScalerOptions,
+  type GradScalerState,
+  type ScaledStepOptions,
+} from "./optim/grad-scaler.js";
 export {
   Optimizer,
   type OptimizerState,

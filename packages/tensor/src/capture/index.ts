@@ -1,3 +1,4 @@
+import { autocastDtype } from "../autograd/autocast.js";
 import { isGradEnabled, scope } from "../autograd/modes.js";
 import type { Device } from "../device/device.js";
 import { currentRecorder, recordTo } from "../device/recording.js";
@@ -159,7 +160,7 @@ export function capture<const Arguments extends readonly StepArgument[], Result>
     return scope(() => {
       const packed = tensors.map((tensor, i) => ownMemory(tensor, tensors.slice(0, i)));
       const choices = `${[...device.variants].join()}|${[...device.ownKernels.keys()].join()}|${device.tuned.size}`;
-      const full = `${isGradEnabled()}|${choices}|${key}`;
+      const full = `${isGradEnabled()}|${autocastDtype()}|${choices}|${key}`;
       const entries = recordings.get(full);
       const at = entries?.findIndex(({ plan }) => plan.holds()) ?? -1;
       const found = entries?.[at];

@@ -1,3 +1,4 @@
+import { loweredDtype } from "../../autograd/autocast.js";
 import { defineOp } from "../../autograd/define-op.js";
 import { gridFor, type Kernel } from "../../device/kernel.js";
 import { expectDtype } from "../../dtype.js";
@@ -136,7 +137,7 @@ function byPatches(
 /**
  * 2-d convolution (cross-correlation), as `torch.nn.functional.conv2d`.
  * Letters: N batch, C channels in, O channels out, G groups, R × S filter.
- * @param x [N, C, H, W], f32 or f16, as all
+ * @param x [N, C, H, W], f32 or f16, as all; inside `autocast` the result is f16 whatever they are
  * @param weight [O, C / G, R, S]
  * @param bias [O]
  * @returns [N, O, P, Q] with P = floor((H + 2 padding - dilation (R - 1) - 1) / stride) + 1, Q alike
@@ -158,8 +159,9 @@ export function conv2d(
   const dilation = pairOf(op, "dilation", options.dilation ?? 1, 1);
   const groups = options.groups ?? 1;
   expectDtype(op, "x", x.dtype, ["f32", "f16"]);
+  const lower = loweredDtype(x.device);
   for (const other of [weight, bias]) {
-    if (other && other.dtype !== x.dtype) {
+    if (other && other.dtype !== x.dtype && !lower) {
       throw new DtypeError(
         `${op}: x is ${x.dtype}, weight or bias is ${other.dtype}; all must have the same type. Convert with .to("${x.dtype}").`,
       );
@@ -202,5 +204,6 @@ export function conv2d(
     groups === 1 && [0, 1].every((d) => stride[d] === filter[d] && padding[d] === 0 && dilation[d] === 1);
   const variant = x.device.variants.get(op) ?? (isPatches ? "2-patches" : "1-direct");
   if (variant === "2-patches" && isPatches) return byPatches(x, weight, bias ?? undefined, outSize);
-  return conv2dOp(bias ? [x, weight, bias] : [x, weight], { stride, padding, dilation, groups, outSize });
+  const inputs = (bias ? [x, weight, bias] : [x, weight]).map((input) => (lower ? input.to(lower) : input));
+  return conv2dOp(inputs, { stride, padding, dilation, groups, outSize });
 }

@@ -1,3 +1,4 @@
+import { loweredDtype } from "../../autograd/autocast.js";
 import { defineOp } from "../../autograd/define-op.js";
 import { type Dtype, expectDtype } from "../../dtype.js";
 import { ShapeError, ValueError } from "../../errors.js";
@@ -11,7 +12,7 @@ import { type EmbeddingCall, embeddingBackwardLadder } from "./ladder.js";
 export interface EmbeddingOptions {
   /** Row that gets no gradient; its value is used as any other. Negative counts from the end. Default: none. */
   readonly paddingIdx?: number | null;
-  /** Element type of the result, f32 or f16; default that of the table, whose gradient is in the table's own type. */
+  /** Element type of the result, f32 or f16; default that of the table (f16 inside `autocast`), whose gradient is in the table's own type. */
   readonly dtype?: Dtype;
 }
 
@@ -73,7 +74,7 @@ export function embedding(weight: Tensor, ids: Tensor, options: EmbeddingOptions
   if (paddingIdx !== null && (!Number.isInteger(paddingIdx) || paddingIdx < 0 || paddingIdx >= rows)) {
     throw new ValueError(`embedding: paddingIdx ${given} is outside the ${rows} rows of weight.`);
   }
-  const { dtype = weight.dtype } = options;
+  const { dtype = loweredDtype(weight.device) ?? weight.dtype } = options;
   expectDtype("embedding", "the dtype asked for", dtype, ["f32", "f16"]);
   return embeddingOp([weight, ids], { paddingIdx, dtype });
 }
