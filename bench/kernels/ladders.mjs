@@ -1,8 +1,10 @@
 // The ladder of each op: every step of it on the shapes of the training step, with GFLOP/s or GB/s, the share of the peak that was
 // measured in the same run, which step the engine takes, and which wins.
 //
-//   node bench/kernels/ladders.mjs [--op softmax,layer_norm] [--shape 1536x128] [--seconds 0.4] [--json file|auto]
+//   node bench/kernels/ladders.mjs [--op softmax,layer_norm] [--shape 1536x128] [--seconds 0.4] [--all] [--json file|auto]
 //
+// Without --all, shapes that would take a slow adapter minutes are left out: over 0.1 s of arithmetic or 1 s of copying at its peaks,
+// where the plain steps take some fifty times as long.
 // --seconds: how long one step of one shape is measured. Steps take turns, sample by sample. On a software adapter all figures are by
 // processor time. `wgrad kernels bench` prints the same for one op.
 import { parseArgs } from "node:util";
@@ -16,6 +18,7 @@ const { values: options } = parseArgs({
     op: { type: "string", default: "" },
     shape: { type: "string" },
     seconds: { type: "string", default: "0.4" },
+    all: { type: "boolean", default: false },
     json: { type: "string" },
   },
 });
@@ -27,6 +30,11 @@ try {
   for (const entry of entriesOf(options.op)) {
     console.log(`\n${entry.ladder.op}: ${entry.summary}`);
     for (const shape of options.shape ? [options.shape] : entry.benchShapes) {
+      const { flop, bytes } = entry.workload(shape);
+      if (!options.all && !options.shape && (flop > 0.1 * peaks.flops || bytes > peaks.bytes)) {
+        console.log(`\n${shape}: left out, too long for this adapter`);
+        continue;
+      }
       const measured = await benchEntry(device, entry, {
         shapes: [shape],
         seconds: Number(options.seconds),
@@ -46,22 +54,14 @@ try {
 
 /** Which step is fastest on each shape, and how much slower the engine's own choice is. */
 function winners(rows) {
-  const groups = Map.groupBy
-    ? Map.groupBy(rows, ({ op, shape }) => `${op} ${shape}`)
-    : rows.reduce((map, row) => {
-        const key = `${row.op} ${row.shape}`;
-        return map.set(key, [...(map.get(key) ?? []), row]);
-      }, new Map());
-  return [...groups].map(([what, group]) => {
-    const able = group.filter(({ skipped }) => !skipped);
+  const measured = rows.filter(({ skipped }) => !skipped);
+  const whats = [...new Set(measured.map(({ op, shape }) => `${op} ${shape}`))];
+  return whats.map((what) => {
+    const able = measured.filter(({ op, shape }) => `${op} ${shape}` === what);
     const fastest = able.reduce((a, b) => (b.ms < a.ms ? b : a));
     const chosen = able.find((row) => row.chosen);
-    return {
-      what,
-      fastest: fastest.step,
-      chosen: chosen?.step ?? null,
-      ratio: chosen ? chosen.ms / fastest.ms : null,
-    };
+    const ratio = chosen ? chosen.ms / fastest.ms : null;
+    return { what, fastest: fastest.step, chosen: chosen?.step ?? null, ratio };
   });
 }
 

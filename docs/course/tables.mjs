@@ -45,20 +45,21 @@ function ladder(op, shape) {
     ({ result }) => result,
   );
   if (found.length === 0) return null;
-  const groups = found.map(({ adapter, result }) => {
-    const rows = result.rows.filter((row) => row.op === op && row.shape === shape);
-    if (rows.length === 0) {
-      const shapes = [...new Set(result.rows.filter((row) => row.op === op).map((row) => row.shape))];
-      throw new Error(`${result.file} has no ${op} ${shape}; shapes there: ${shapes.join("  ") || "none"}`);
-    }
-    return {
-      adapter,
-      result,
-      rows,
-      least: Math.min(...rows.map(({ ms }) => ms ?? Number.POSITIVE_INFINITY)),
-    };
-  });
-  const unit = groups[0].rows.find((row) => !row.skipped)?.unit ?? "GB";
+  const groups = found
+    .map(({ adapter, result }) => {
+      const rows = result.rows.filter((row) => row.op === op && row.shape === shape);
+      const least = Math.min(...rows.map(({ ms }) => ms ?? Number.POSITIVE_INFINITY));
+      return { adapter, result, rows, least };
+    })
+    .filter(({ rows }) => rows.some((row) => !row.skipped));
+  if (groups.length === 0) {
+    const all = found.flatMap(({ result }) => result.rows).filter((row) => row.op === op);
+    const shapes = [...new Set(all.map((row) => row.shape))];
+    throw new Error(
+      `nobody has measured ${op} ${shape}; measured: ${shapes.join("  ") || "nothing of this op"}`,
+    );
+  }
+  const { unit } = groups[0].rows.find((row) => !row.skipped);
   const head = ["step", ...groups.flatMap(({ adapter }) => [`${NAMES[adapter]}, ${unit}/s`, "of peak"])];
   const steps = [...new Set(groups.flatMap(({ rows }) => rows.map(({ step }) => step)))];
   const cells = steps.map((step) => [
