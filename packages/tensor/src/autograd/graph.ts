@@ -171,7 +171,9 @@ export function runBackward(root: Tensor, gradient: Tensor, retainGraph: boolean
           const result = results[i];
           if (!edge || !result) return;
           if ("leaf" in edge) {
-            accumulate(edge.leaf, result);
+            at({ phase: "backward", op: "accumulate", module: node.module }, () =>
+              accumulate(edge.leaf, result),
+            );
             return;
           }
           let target = pending.get(edge.node);
