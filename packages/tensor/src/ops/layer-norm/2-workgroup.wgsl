@@ -1,4 +1,4 @@
-// layer norm, step 2 of 5: one row a workgroup of 64 invocations, which share the two sums by trees in workgroup memory.
+// layer norm, step 2 of 6: one row a workgroup of 64 invocations, which share the two sums by trees in workgroup memory.
 // Neighbouring invocations read neighbouring elements.
 // Needs: 256 bytes of workgroup memory.
 // Measured on llvmpipe, 2 cores: 1024x768 f32 in 9.4 ms of CPU time; a copy takes 2.3.

@@ -1,4 +1,4 @@
-// layer norm, step 3 of 5: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
+// layer norm, step 3 of 6: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
 // Adds to step 2: two barriers a reduction in place of seven.
 // Needs: subgroups; 256 bytes of workgroup memory.
 // Measured on llvmpipe, 2 cores: 1024x768 f32 in 7.9 ms of CPU time; a copy takes 2.3.

@@ -1,4 +1,4 @@
-// layer norm, step 4 of 5: one row an invocation, mean and variance in one pass (Welford), result in a second.
+// layer norm, step 4 of 6: one row an invocation, mean and variance in one pass (Welford), result in a second.
 // Adds to step 1: two reads of the row in place of three. The components of V keep a mean each, which are merged at the end.
 // No barriers, so that this is the step for software drivers; a GPU needs more rows than it has lanes for it to pay.
 // Needs: nothing.

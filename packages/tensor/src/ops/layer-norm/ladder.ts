@@ -26,10 +26,12 @@ import forwardWorkgroup from "./2-workgroup.wgsl";
 import forwardSubgroup from "./3-subgroup.wgsl";
 import forwardOnline from "./4-online.wgsl";
 import forwardSubgroupRows from "./5-subgroup-rows.wgsl";
+import forwardFourRows from "./6-four-rows.wgsl";
 import backwardNaive from "./backward/1-naive.wgsl";
 import backwardWorkgroup from "./backward/2-workgroup.wgsl";
 import backwardSubgroup from "./backward/3-subgroup.wgsl";
 import backwardSubgroupRows from "./backward/4-subgroup-rows.wgsl";
+import backwardFourRows from "./backward/5-four-rows.wgsl";
 import outputPlain from "./backward/output-plain.wgsl";
 import backwardParams from "./backward/params.wgsl";
 import columnsNaive from "./columns/1-naive.wgsl";
@@ -121,9 +123,15 @@ export const layerNormLadder: Ladder<LayerNormProblem, LayerNormStep> = {
       "none",
     ),
     forward("5-subgroup-rows", "a row a subgroup: no barrier", forwardSubgroupRows, "one subgroup"),
+    forward(
+      "6-four-rows",
+      "four rows an invocation: weight and bias are read once for them",
+      forwardFourRows,
+      "none",
+    ),
   ],
   rule: rule({
-    none: "4-online",
+    none: "6-four-rows",
     tree: "2-workgroup",
     subgroups: "3-subgroup",
     "one subgroup": "5-subgroup-rows",
@@ -140,9 +148,15 @@ export const layerNormBackwardLadder: Ladder<LayerNormProblem, LayerNormStep> = 
     backward("2-workgroup", "a row a workgroup, trees in workgroup memory", backwardWorkgroup, "tree"),
     backward("3-subgroup", "a row a workgroup, reduced by subgroups", backwardSubgroup, "subgroups"),
     backward("4-subgroup-rows", "a row a subgroup: no barrier", backwardSubgroupRows, "one subgroup"),
+    backward(
+      "5-four-rows",
+      "four rows an invocation: the weight is read once for them",
+      backwardFourRows,
+      "none",
+    ),
   ],
   rule: rule({
-    none: "1-naive",
+    none: "5-four-rows",
     tree: "2-workgroup",
     subgroups: "3-subgroup",
     "one subgroup": "4-subgroup-rows",

@@ -11,9 +11,12 @@ struct Params {
 @group(0) @binding(4) var<storage, read> weight: array<Weights>;
 @group(0) @binding(5) var<storage, read> bias: array<Weights>;
 
-fn affine(normalised: V, column: u32) -> V {
-  var value = normalised;
-  if (WEIGHT) { value *= V(weight[params.weight_offset + column]); }
-  if (BIAS) { value += V(bias[params.bias_offset + column]); }
-  return value;
+fn weight_at(column: u32) -> V {
+  if (WEIGHT) { return V(weight[params.weight_offset + column]); }
+  return V(1.0);
 }
+fn bias_at(column: u32) -> V {
+  if (BIAS) { return V(bias[params.bias_offset + column]); }
+  return V(0.0);
+}
+fn affine(normalised: V, column: u32) -> V { return normalised * weight_at(column) + bias_at(column); }

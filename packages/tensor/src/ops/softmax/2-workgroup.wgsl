@@ -1,4 +1,4 @@
-// softmax, step 2 of 5: one row a workgroup of 64 invocations, which share the maximum and the sum by trees in workgroup
+// softmax, step 2 of 6: one row a workgroup of 64 invocations, which share the maximum and the sum by trees in workgroup
 // memory. Neighbouring invocations read neighbouring elements.
 // Needs: 256 bytes of workgroup memory.
 // Measured on llvmpipe, 2 cores: 1536x128 f32 in 8.5 ms of CPU time; a copy takes 0.76.

@@ -1,4 +1,4 @@
-// softmax, step 3 of 5: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
+// softmax, step 3 of 6: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
 // Adds to step 2: maximum and sum in one pass over memory (the sum so far is rescaled whenever the maximum grows), and two
 // barriers a reduction in place of seven.
 // Needs: subgroups; 256 bytes of workgroup memory.

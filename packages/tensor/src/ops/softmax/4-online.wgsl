@@ -1,4 +1,4 @@
-// softmax, step 4 of 5: one row an invocation, maximum and sum in one pass, result in a second.
+// softmax, step 4 of 6: one row an invocation, maximum and sum in one pass, result in a second.
 // Adds to step 1: two reads of the row in place of three; the sum so far is rescaled whenever the maximum grows.
 // Elements of a row stand `inner` apart, as in step 1.
 // No barriers, so that this is the step for software drivers; a GPU needs more rows than it has lanes for it to pay.

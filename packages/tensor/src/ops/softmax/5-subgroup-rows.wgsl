@@ -1,4 +1,4 @@
-// softmax, step 5 of 5: one row a subgroup of SUBGROUP lanes, 64 / SUBGROUP rows a workgroup.
+// softmax, step 5 of 6: one row a subgroup of SUBGROUP lanes, 64 / SUBGROUP rows a workgroup.
 // Adds to step 3: no barrier and no workgroup memory; short rows leave no invocation without work.
 // Needs: subgroups of one size that the adapter names.
 // No return before the reductions: a subgroup without a row takes part with nothing.

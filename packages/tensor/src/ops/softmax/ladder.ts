@@ -7,6 +7,7 @@ import forwardWorkgroup from "./2-workgroup.wgsl";
 import forwardSubgroup from "./3-subgroup.wgsl";
 import forwardOnline from "./4-online.wgsl";
 import forwardSubgroupRows from "./5-subgroup-rows.wgsl";
+import forwardBlocks from "./6-blocks.wgsl";
 import backwardNaive from "./backward/1-naive.wgsl";
 import backwardWorkgroup from "./backward/2-workgroup.wgsl";
 import backwardSubgroup from "./backward/3-subgroup.wgsl";
@@ -66,9 +67,10 @@ export const softmaxLadder: Ladder<SoftmaxProblem, RowStep<SoftmaxProblem>> = {
       forwardSubgroupRows,
       "one subgroup",
     ),
+    forward("6-blocks", "a row an invocation, four elements a rescaling", forwardBlocks, "none"),
   ],
   rule: rule({
-    none: "4-online",
+    none: "6-blocks",
     tree: "2-workgroup",
     subgroups: "3-subgroup",
     "one subgroup": "5-subgroup-rows",

@@ -1,4 +1,4 @@
-// layer norm backward, step 1 of 4: dx of one row an invocation, two passes over it (the two means, result).
+// layer norm backward, step 1 of 5: dx of one row an invocation, two passes over it (the two means, result).
 // Needs: nothing.
 // Measured on llvmpipe, 2 cores: 1024x768 f32 in 3.2 ms of CPU time; a copy takes 2.3.
 const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on

@@ -1,4 +1,4 @@
-// layer norm backward, step 2 of 4: dx of one row a workgroup of 64 invocations, sums by trees in workgroup memory.
+// layer norm backward, step 2 of 5: dx of one row a workgroup of 64 invocations, sums by trees in workgroup memory.
 // Needs: 256 bytes of workgroup memory.
 // Measured on llvmpipe, 2 cores: 1024x768 f32 in 10 ms of CPU time; a copy takes 2.3.
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on

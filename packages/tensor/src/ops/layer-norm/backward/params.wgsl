@@ -10,9 +10,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read> stats: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read> weight: array<Weights>;
 
-fn weighted_gradient(at: u32, column: u32) -> V {
-  let gradient = V(dy[params.dy_offset + at]);
-  if (WEIGHT) { return gradient * V(weight[params.weight_offset + column]); }
-  return gradient;
+fn weight_at(column: u32) -> V {
+  if (WEIGHT) { return V(weight[params.weight_offset + column]); }
+  return V(1.0);
 }
+fn weighted_gradient(at: u32, column: u32) -> V { return V(dy[params.dy_offset + at]) * weight_at(column); }
 fn normalised_at(at: u32, mean: f32, rstd: f32) -> V { return (V(x[params.x_offset + at]) - mean) * rstd; }

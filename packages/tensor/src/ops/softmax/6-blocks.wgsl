@@ -1,0 +1,46 @@
+// softmax, step 6 of 6: one row an invocation, and its elements four by four (sixteen where they are read in fours).
+// Adds to step 4: the sum so far is rescaled once for four, not for each; places are added up, not multiplied out.
+// Needs: nothing.
+// Measured on llvmpipe, 2 cores: 12288x64 f32 in 2.2 ms of CPU time (115% of a copy), 2048x512 in 2.4 (140%); step 4 2.5 and 2.8.
+// SwiftShader: 11.5 and 13.6 ms (43% and 46% of a copy: what is left are exponentials); step 4 12.9 and 15.9.
+const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>, @builtin(local_invocation_index) l: u32) {
+  let row = (w.x + w.y * n.x) * 64u + l;
+  if (row >= params.rows) { return; }
+  let step = params.inner;
+  let base = row / step * params.length * step + row % step;
+  let end = base + params.length * step;
+  let shift = params.offset;
+  var largest = LOWEST;
+  var sums = V(0.0);
+  var at = base;
+  for (var k = params.length / 4u; k > 0u; k--) {
+    let p = shift + at;
+    let a = V(x[p]);
+    let b = V(x[p + step]);
+    let c = V(x[p + 2u * step]);
+    let d = V(x[p + 3u * step]);
+    let larger = max(largest, highest(max(max(a, b), max(c, d))));
+    sums = sums * exp(largest - larger) + ((exp(a - larger) + exp(b - larger)) + (exp(c - larger) + exp(d - larger)));
+    largest = larger;
+    at += 4u * step;
+  }
+  for (; at < end; at += step) {
+    let values = V(x[shift + at]);
+    let larger = max(largest, highest(values));
+    sums = sums * exp(largest - larger) + exp(values - larger);
+    largest = larger;
+  }
+  let sum = total(sums);
+  if (LOG) {
+    let logarithm = log(sum);
+    for (var i = base; i < end; i += step) { y[i] = Elements(V(x[shift + i]) - largest - logarithm); }
+    return;
+  }
+  let factor = 1.0 / sum;
+  for (var i = base; i < end; i += step) { y[i] = Elements(exp(V(x[shift + i]) - largest) * factor); }
+}
+// What did not help: exp(x - maximum) stored in y and divided in a third pass (half of the exponentials, two more accesses): 2.6 and
+// 3.6 ms on llvmpipe, 16 and 20 on SwiftShader.
