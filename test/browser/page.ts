@@ -1,5 +1,6 @@
 /** What runs inside the browser: the tests bundle this file and call its exports from the page. */
 import { Device, type DeviceOptions, type OpReport, verifyOps } from "@wgrad/tensor";
+import { type CheckResult, checkEntry, entries, entryOf } from "@wgrad/tensor/lab";
 import { trainTiny } from "./training.js";
 
 /** What the tests want to know about the adapter of the page. */
@@ -34,19 +35,15 @@ export async function operations(): Promise<string[]> {
   return Object.keys((index as { ops: object }).ops);
 }
 
-/**
- * Runs reference cases.
- * @param only operations to run
- * @param variants variant to force for an operation while they run
- */
-export async function verify(only: string[], variants: Record<string, string> = {}): Promise<OpReport[]> {
+/** Runs reference cases of some operations. */
+export async function verify(only: string[]): Promise<OpReport[]> {
   await operations();
-  for (const [op, name] of Object.entries(variants)) opened().variants.set(op, name);
-  try {
-    return await verifyOps(opened(), { index, load }, { only });
-  } finally {
-    opened().variants.clear();
-  }
+  return await verifyOps(opened(), { index, load }, { only });
+}
+
+/** Compares every step of a ladder with its reference. */
+export function check(op: string): Promise<CheckResult[]> {
+  return checkEntry(opened(), entryOf(entries, op));
 }
 
 async function load(file: string): Promise<Uint8Array> {
