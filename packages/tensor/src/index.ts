@@ -1,5 +1,6 @@
 /** GPU tensors with autograd on WebGPU. What is not exported here is not public. */
 export { autocast, autocastDtype } from "./autograd/autocast.js";
+export { checkpoint } from "./autograd/checkpoint.js";
 export { defineOp, type OpContext, type OpDefinition } from "./autograd/define-op.js";
 export { type GradcheckOptions, gradcheck } from "./autograd/gradcheck.js";
 export { enableGrad, isGradEnabled, noGrad, scope } from "./autograd/modes.js";
