@@ -169,11 +169,16 @@ async function benchShape(
 export interface Measured {
   readonly samples: readonly Sample[];
   readonly calls: number;
+  /** True if the first call, which compiles too, was so slow that no other was made. */
+  readonly hopeless: boolean;
   /** Takes one more sample, if there is time left for it. */
   sample(): Promise<void>;
 }
 
-/** Compiles a step, times one call and plans samples for it within `budget` seconds. */
+/**
+ * Compiles a step, times one call and plans samples for it within `budget` seconds.
+ * @param limit seconds of a first call, compilation included, beyond which it is given up
+ */
 export async function begin(
   device: Device,
   op: string,
@@ -181,10 +186,11 @@ export async function begin(
   body: () => void,
   stopwatch: Stopwatch,
   budget: number,
+  limit?: number,
 ): Promise<Measured> {
   const wanted = stopwatch.software ? SAMPLE_SECONDS.software : SAMPLE_SECONDS.gpu;
-  const { calls, sample } = await withStep(device, op, candidate, () =>
-    stopwatch.probe(body, Math.min(budget / 4, wanted)),
+  const { calls, sample, hopeless } = await withStep(device, op, candidate, () =>
+    stopwatch.probe(body, Math.min(budget / 4, wanted), limit),
   );
   // A call that is as long as a sample is one.
   const samples = calls === 1 ? [sample] : [];
@@ -192,8 +198,9 @@ export async function begin(
   return {
     samples,
     calls,
+    hopeless,
     async sample() {
-      if (spent >= budget && samples.length > 0) return;
+      if (hopeless || (spent >= budget && samples.length > 0)) return;
       const next = await withStep(device, op, candidate, () => stopwatch.time(body, calls));
       samples.push(next);
       spent += stopwatch.cost(next) * calls;

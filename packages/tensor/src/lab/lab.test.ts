@@ -155,7 +155,9 @@ describe("tune", () => {
     const [choice] = tuning.choices;
     // Both shapes are of one class, which is measured once.
     expect(tuning.choices).toHaveLength(1);
-    expect(choice!.seconds[choice!.step]).toBe(Math.min(...Object.values(choice!.seconds)));
+    expect(choice!.seconds[choice!.step]).toBeLessThanOrEqual(
+      1.02 * Math.min(...Object.values(choice!.seconds)),
+    );
 
     expect(loadTuning(device, JSON.parse(JSON.stringify(tuning)))).toBe(1);
     const { problem } = softmax.workload("256x64");

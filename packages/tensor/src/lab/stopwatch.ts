@@ -97,14 +97,19 @@ export class Stopwatch {
   }
 
   /**
-   * How many calls of `body` make a sample of about `seconds`, from one call that is timed here. It compiles what is to be
-   * compiled.
+   * How many calls of `body` make a sample of about `seconds`, from one call that is timed here. The call before it compiles
+   * what is to be compiled; if that alone takes more than `hopeless` seconds, it is the sample.
    */
-  async probe(body: () => void, seconds: number): Promise<{ calls: number; sample: Sample }> {
-    await this.time(body, 1, false);
+  async probe(
+    body: () => void,
+    seconds: number,
+    hopeless = Number.POSITIVE_INFINITY,
+  ): Promise<{ calls: number; sample: Sample; hopeless: boolean }> {
+    const first = await this.time(body, 1, false);
+    if (this.cost(first) > hopeless) return { calls: 1, sample: first, hopeless: true };
     const sample = await this.time(body, 1, false);
     const calls = Math.round(seconds / Math.max(this.cost(sample), 1e-7));
-    return { calls: Math.min(MAX_CALLS, Math.max(1, calls)), sample };
+    return { calls: Math.min(MAX_CALLS, Math.max(1, calls)), sample, hopeless: false };
   }
 
   dispose(): void {

@@ -22,7 +22,10 @@ export interface TunedChoice {
   /** The shape that was measured for it. */
   readonly shape: string;
   readonly step: string;
-  /** Median seconds of a call of each step that was measured; processor seconds on a software adapter if they were known. */
+  /**
+   * Seconds of a call of each step that was measured, the lower quartile of its samples; processor seconds on a software adapter
+   * if they were known.
+   */
   readonly seconds: Readonly<Record<string, number>>;
 }
 
@@ -117,6 +120,11 @@ function planJobs(entries: readonly LabEntry[], ops: readonly string[] | undefin
 
 /** A step whose first call is this much slower than the best is out. */
 const OUT = 1.5;
+/** Seconds that compiling a step may take, and how many times slower than the best a first call may be besides. */
+const COMPILATION = 2;
+const HOPELESS = 4;
+/** The rule's step is kept if it is that close to the best: a choice should not change with the weather. */
+const AS_GOOD = 1.02;
 const LEAST_SAMPLES = 3;
 const MOST_SAMPLES = 9;
 
@@ -130,16 +138,20 @@ async function tuneShape(
   const deadline = performance.now() + seconds * 1000;
   const able = candidates(device, entry, workload).filter(({ own, refused }) => !own && refused === null);
   if (able.length === 0) return null;
+  const usual = entry.ladder.rule(device, workload.problem).step;
   const measured = new Map<Candidate, Measured>();
-  const cost = (one: Measured) => spreadOf(one.samples.map((sample) => stopwatch.cost(sample))).median;
+  const cost = (one: Measured) => spreadOf(one.samples.map((sample) => stopwatch.cost(sample))).low;
   const best = () => Math.min(...[...measured.values()].map(cost));
   const prepared = workload.prepare(device);
   try {
     const body = () => void noGrad(() => scope(() => void prepared.run()));
-    // From the top of the ladder, where the fastest is likely to stand: when time runs out the plain steps are left out.
-    for (const candidate of [...able].reverse()) {
+    // The rule's step first, so that the choice is never worse than it; then from the top of the ladder, where the fastest is
+    // likely to stand: when time runs out the plain steps are left out.
+    const usually = able.filter(({ name }) => name === usual);
+    for (const candidate of [...usually, ...able.filter(({ name }) => name !== usual).reverse()]) {
       if (measured.size > 0 && performance.now() > deadline) break;
-      const one = await begin(device, op, candidate, body, stopwatch, Number.POSITIVE_INFINITY);
+      const limit = measured.size > 0 ? COMPILATION + HOPELESS * best() : undefined;
+      const one = await begin(device, op, candidate, body, stopwatch, Number.POSITIVE_INFINITY, limit);
       if (one.samples.length === 0) await one.sample();
       measured.set(candidate, one);
     }
@@ -156,7 +168,8 @@ async function tuneShape(
     prepared.dispose();
   }
   const costs = Object.fromEntries([...measured].map(([{ name }, one]) => [name, cost(one)]));
-  const step = Object.keys(costs).reduce((a, b) => (costs[b]! < costs[a]! ? b : a));
+  const fastest = Object.keys(costs).reduce((a, b) => (costs[b]! < costs[a]! ? b : a));
+  const step = costs[usual]! <= AS_GOOD * costs[fastest]! ? usual : fastest;
   return { op, shapeClass, shape: workload.shape, step, seconds: costs };
 }
 
