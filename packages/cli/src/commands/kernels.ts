@@ -58,6 +58,7 @@ function limitsOption(): Option {
 }
 
 const KERNEL = "your own kernel for an op, checked first: op=file.wgsl (repeatable)";
+const VARIANT = "another way to write op/step (repeatable)";
 
 function defineList(parent: Command, context: VerbContext): void {
   sub(parent, "list", "operations, their steps, what each needs, which is chosen here and why", [
@@ -100,6 +101,7 @@ function defineCheck(parent: Command, context: VerbContext): void {
     .argument("[op[/step]...]", "operations or steps (default: all; with --kernel none)")
     .option("--shape <shape>", "this shape instead of the check shapes (repeatable)", repeatable)
     .option("--kernel <op=file>", "your own kernel for an op (repeatable)", repeatable)
+    .option("--variant <op=step>", VARIANT, repeatable)
     .addOption(limitsOption())
     .action(async (names: string[], flags, command: Command) => {
       const { runCheck } = await import("../kernels/verbs.js");
@@ -116,6 +118,7 @@ function defineBench(parent: Command, context: VerbContext): void {
     .argument("[op[/step]...]", "operations or steps (default: all; with --kernel its op)")
     .option("--shape <shape>", "this shape instead of the bench shapes (repeatable)", repeatable)
     .option("--kernel <op=file>", KERNEL, repeatable)
+    .option("--variant <op=step>", VARIANT, repeatable)
     .option("--force", "measure a kernel that is wrong all the same")
     .option("--seconds <n>", "time for one step on one shape", Number, 0.5)
     .addOption(limitsOption())

@@ -65,6 +65,12 @@ export function parseName(text: string): Named {
   return { entry, step };
 }
 
+/** `--variant op=step` as one more name. */
+function withVariants(names: readonly string[], variants: readonly string[] = []): string[] {
+  const more = variants.map((text) => parseAssignment("--variant", text));
+  return [...names, ...more.map(({ op, value }) => `${op}/${value}`)];
+}
+
 /** What is asked for, by op: the steps, or all of them. Without names: every ladder. */
 function parseNames(names: readonly string[]): Map<LabEntry, readonly string[] | undefined> {
   const found = new Map<LabEntry, readonly string[] | undefined>();
@@ -157,12 +163,13 @@ const CHECK_LEFT = [0, 1, 5];
 
 /** `wgrad kernels check`. */
 export async function runCheck(
-  names: readonly string[],
-  flags: Limits & { shape?: string[]; kernel?: string[] },
+  words: readonly string[],
+  flags: Limits & { shape?: string[]; kernel?: string[]; variant?: string[] },
   ui: Ui,
   context: VerbContext,
 ): Promise<void> {
   const own = flags.kernel ?? [];
+  const names = withVariants(words, flags.variant);
   const asked = own.length > 0 && names.length === 0 ? new Map<LabEntry, undefined>() : parseNames(names);
   checkShapes(flags.shape, asked.keys());
   await withDevice(deviceOptions(flags), async (device) => {
@@ -249,11 +256,18 @@ function formatCheck(op: string, step: string, results: readonly CheckResult[]):
 
 /** `wgrad kernels bench`. */
 export async function runBench(
-  names: readonly string[],
-  flags: Limits & { shape?: string[]; kernel?: string[]; force?: boolean; seconds: number },
+  words: readonly string[],
+  flags: Limits & {
+    shape?: string[];
+    kernel?: string[];
+    variant?: string[];
+    force?: boolean;
+    seconds: number;
+  },
   ui: Ui,
 ): Promise<void> {
   const own = flags.kernel ?? [];
+  const names = withVariants(words, flags.variant);
   if (!(flags.seconds > 0)) throw new UsageError(`--seconds ${flags.seconds}: expected a number over 0.`);
   const asked = parseNames(
     names.length === 0 ? own.map((spec) => parseAssignment("--kernel", spec).op) : names,
