@@ -10,6 +10,7 @@ import register from "./3-register.wgsl";
 import subgroup from "./4-subgroup.wgsl";
 import workgroup from "./5-workgroup.wgsl";
 import splitK from "./7-split-k.wgsl";
+import subgroupMatrix from "./8-subgroup-matrix.wgsl";
 import accumulate from "./accumulate.wgsl";
 import activation from "./activation.wgsl";
 import blocksStrided from "./blocks-strided.wgsl";
@@ -39,6 +40,8 @@ export interface Launch {
   readonly columns: number;
   /** WGSL constants that say so. */
   readonly constants: Readonly<Record<string, number | boolean>>;
+  /** Element types that they name besides those of the operands. */
+  readonly types?: Readonly<Record<string, Dtype>>;
 }
 
 /** One step of the ladder. */
@@ -110,6 +113,47 @@ function sideOf({ limits }: Device, { batch, m, n }: MatmulProblem): 64 | 128 {
   const able =
     limits.maxComputeInvocationsPerWorkgroup >= 256 && limits.maxComputeWorkgroupStorageSize >= 16384;
   return able && tiles >= MANY_TILES ? 128 : 64;
+}
+
+/** Sizes of the fragments that an adapter's matrix units take, with sums in f32. */
+interface MatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** The fragments for elements of a type that fit into a tile of 64 x 64 x 16; null if the adapter has none. */
+function fragments(device: Device, type: Dtype): MatrixConfig | null {
+  const { subgroupMatrixConfigs = [] } = device.info as { subgroupMatrixConfigs?: readonly MatrixConfig[] };
+  const fit = ({ componentType, resultComponentType, M, N, K }: MatrixConfig) =>
+    componentType === type && resultComponentType === "f32" && 64 % M === 0 && 64 % N === 0 && 16 % K === 0;
+  return subgroupMatrixConfigs.find(fit) ?? null;
+}
+
+/** What the operands are rounded to for the matrix units. */
+const componentOf = ({ types: [a, b] }: MatmulProblem): Dtype => (a === "f16" || b === "f16" ? "f16" : "f32");
+
+/** How `8-subgroup-matrix.wgsl` is dispatched with fragments of the given sizes. */
+export function matrixLaunch(
+  { M, N, K }: Pick<MatrixConfig, "M" | "N" | "K">,
+  lanes: number,
+  type: Dtype,
+): Launch {
+  return {
+    rows: 64,
+    columns: 64,
+    constants: {
+      SIDE: 64,
+      DEPTH: type === "f16" ? 32 : 16,
+      LANES: lanes,
+      FRAGMENT_M: M,
+      FRAGMENT_N: N,
+      FRAGMENT_K: K,
+    },
+    types: { E: type },
+  };
 }
 
 /** Rows or columns up to which a product is skinny. */
@@ -210,6 +254,29 @@ const steps: readonly MatmulStep[] = [
     parts: partsOf,
     launch: () => ({ rows: 1, columns: 64, constants: {} }),
   },
+  {
+    name: "8-subgroup-matrix",
+    idea: "the adapter's matrix units on fragments of a tile, sums in f32",
+    kernels: blocks("8-subgroup-matrix", subgroupMatrix, [
+      "subgroups",
+      "chromium-experimental-subgroup-matrix",
+    ]),
+    sumsRows: false,
+    oneProgram: false,
+    needs(device) {
+      if (!device.features.has("chromium-experimental-subgroup-matrix"))
+        return "chromium-experimental-subgroup-matrix";
+      if (device.subgroupSize === 0) return "subgroups of one size";
+      return fragments(device, "f16") || fragments(device, "f32") ? null : "matrix units with sums in f32";
+    },
+    fits: (problem, device) =>
+      halves(problem, device) ??
+      (fragments(device, componentOf(problem))
+        ? null
+        : `${componentOf(problem)}, for which the adapter has no matrix units with sums in f32`),
+    launch: (device, problem) =>
+      matrixLaunch(fragments(device, componentOf(problem))!, device.subgroupSize, componentOf(problem)),
+  },
 ];
 
 /**
@@ -229,6 +296,10 @@ function rule(device: Device, problem: MatmulProblem): { step: string; why: stri
     if (lanes >= 8 && isSkinny(problem))
       return { step: "6-skinny", why: `not more than ${SKINNY} rows or columns` };
     return { step: "4-subgroup", why: `a processor with subgroups of ${lanes}` };
+  }
+  const matrix = steps.find((step) => step.name === "8-subgroup-matrix")!;
+  if (matrix.needs(device) === null && matrix.fits?.(problem, device) === null && Math.min(m, n) > SKINNY) {
+    return { step: matrix.name, why: `matrix units for ${componentOf(problem)}` };
   }
   if (k >= 4 * PART && partsOf(problem) >= 4) return { step: "7-split-k", why: "few elements and long sums" };
   if (lanes >= 8 && isSkinny(problem))

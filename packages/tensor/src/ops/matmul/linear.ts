@@ -1,4 +1,3 @@
-import { lowered } from "../../autograd/autocast.js";
 import { defineOp, type OpContext } from "../../autograd/define-op.js";
 import { type Dtype, expectDtype } from "../../dtype.js";
 import { ShapeError, ValueError } from "../../errors.js";
@@ -160,7 +159,7 @@ export function checkActivation(op: string, activation: string): void {
 /**
  * `x Wᵀ + bias`, as `torch.nn.functional.linear`; the bias is added in the product's own kernel.
  * x, weight and bias may each be f32 or f16; the result has the type of x, each gradient that of its tensor, and sums are taken
- * in f32: no conversion is a dispatch of its own. Inside `autocast` an x of f32 counts as f16.
+ * in f32: no conversion is a dispatch of its own.
  * @param x `[…, in]`
  * @param weight `[out, in]`
  * @param bias `[out]`
@@ -169,8 +168,7 @@ export function checkActivation(op: string, activation: string): void {
  */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
   checkLinear("linear", x, weight, bias);
-  const input = lowered(x);
-  return linearOp(bias ? [input, weight, bias] : [input, weight], undefined);
+  return linearOp(bias ? [x, weight, bias] : [x, weight], undefined);
 }
 
 /**
@@ -187,8 +185,7 @@ export function linearActivation(
 ): Tensor {
   checkLinear("linearActivation", x, weight, bias);
   checkActivation("linearActivation", activation);
-  const input = lowered(x);
-  return linearActivationOp(bias ? [input, weight, bias] : [input, weight], activation);
+  return linearActivationOp(bias ? [x, weight, bias] : [x, weight], activation);
 }
 
 /**
@@ -206,5 +203,5 @@ export function linears(x: Tensor, weights: readonly Tensor[], biases: readonly 
     );
   }
   for (const [i, weight] of weights.entries()) checkLinear("linears", x, weight, biases[i] ?? null);
-  return linearsOp([lowered(x), ...weights, ...biases], weights.length);
+  return linearsOp([x, ...weights, ...biases], weights.length);
 }

@@ -3,15 +3,19 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { scope } from "../../autograd/modes.js";
 import type { Device } from "../../device/device.js";
+import { assemble, type Kernel } from "../../device/kernel.js";
 import type { Dtype } from "../../dtype.js";
 import { readSafetensors, toFloat32 } from "../../io/index.js";
 import { choose } from "../../kernels/ladder.js";
+import { checkEntry, describeWorst } from "../../lab/check.js";
+import { checkOwnKernel, ownKernel } from "../../lab/own-kernel.js";
 import { openDevice } from "../../node.js";
 import { numel, type Shape } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { cases, type MatmulCase, tolerance } from "./cases.js";
 import { bmm, linear, matmul } from "./index.js";
-import { type MatmulProblem, matmulLadder } from "./ladder.js";
+import { entries } from "./lab.js";
+import { type MatmulProblem, type MatmulStep, matmulLadder, matrixLaunch } from "./ladder.js";
 import { matmulGradientReference, matmulReference } from "./reference.js";
 
 const full = await openDevice();
@@ -95,6 +99,37 @@ async function check(device: Device, c: MatmulCase, dtype: Dtype): Promise<void>
   expectClose(await gradient(right), gradients.b, gradientTerms.b, relative, "grad b");
 }
 
+/** What stands in for the matrix units: every lane does the whole work, and all store the same. */
+const fragmentsInPlainWgsl = `
+alias Left = array<E, FRAGMENT_M * FRAGMENT_K>;
+alias Right = array<E, FRAGMENT_K * FRAGMENT_N>;
+alias Sums = array<f32, FRAGMENT_M * FRAGMENT_N>;
+// Not known to the compiler, which would write all the loops out.
+fn rolled(count: u32) -> u32 { return min(count, count * params.m); }
+fn load_left(offset: u32, across: bool, stride: u32) -> Left {
+  var x: Left;
+  for (var i = 0u; i < rolled(FRAGMENT_M * FRAGMENT_K); i++) { x[i] = a_tile[offset + i / FRAGMENT_K * stride + i % FRAGMENT_K]; }
+  return x;
+}
+fn load_right(offset: u32, across: bool, stride: u32) -> Right {
+  var x: Right;
+  for (var i = 0u; i < rolled(FRAGMENT_K * FRAGMENT_N); i++) { x[i] = b_tile[offset + i / FRAGMENT_N * stride + i % FRAGMENT_N]; }
+  return x;
+}
+fn multiply_accumulate(left: Left, right: Right, sums: Sums) -> Sums {
+  var y = sums;
+  for (var i = 0u; i < rolled(FRAGMENT_M * FRAGMENT_N); i++) {
+    for (var k = 0u; k < rolled(FRAGMENT_K); k++) {
+      y[i] += f32(left[i / FRAGMENT_N * FRAGMENT_K + k]) * f32(right[k * FRAGMENT_N + i % FRAGMENT_N]);
+    }
+  }
+  return y;
+}
+fn store_fragment(offset: u32, sums: Sums, across: bool, stride: u32) {
+  for (var i = 0u; i < rolled(FRAGMENT_M * FRAGMENT_N); i++) { results[offset + i / FRAGMENT_N * stride + i % FRAGMENT_N] = sums[i]; }
+}
+`;
+
 /** Devices, element types, and whether all the sizes around the edges of a tile are tried there too. */
 const adapters: readonly [string, Device, Dtype, boolean][] = [
   ["f32", full, "f32", true],
@@ -103,7 +138,8 @@ const adapters: readonly [string, Device, Dtype, boolean][] = [
 ];
 
 for (const [name, device, dtype, edges] of adapters) {
-  for (const variant of matmulLadder.steps) {
+  // The steps that take only some products are checked on the shapes of the lab, below.
+  for (const variant of matmulLadder.steps.filter((step) => !/skinny|split-k|matrix/.test(step.name))) {
     const refused = variant.needs(device);
     const missing =
       refused ?? (dtype === "f16" && !device.features.has("shader-f16") ? "no shader-f16" : null);
@@ -280,6 +316,104 @@ describe("matmul", () => {
       linear(x, w).sum().backward();
     });
     expect(full.memory().liveTensors).toBe(before);
+  });
+});
+
+describe("matmul on the shapes of the lab", () => {
+  const entry = entries[0]!;
+  const failures = async (device: Device, steps: readonly string[], shapes?: readonly string[]) => {
+    const results = await checkEntry(device, entry, { steps, repeats: 1, ...(shapes ? { shapes } : {}) });
+    expect(results.some((result) => result.status === "passed")).toBe(true);
+    const failed = results.filter((result) => result.status === "failed");
+    return failed.map(
+      (result) => `${result.step} ${result.shape}: ${result.reason ?? describeWorst(result)}`,
+    );
+  };
+
+  it.each(["5-workgroup", "6-skinny", "7-split-k"])("%s", async (step) => {
+    expect(await failures(full, [step])).toEqual([]);
+  });
+
+  it("every epilogue and type of the chosen steps", async () => {
+    const shapes = entry.checkShapes.filter((shape) => /bias|lu|addend|sums|f16|mixed/.test(shape));
+    expect(await failures(full, ["4-subgroup"], shapes)).toEqual([]);
+    expect(await failures(limited, ["3-register"], shapes)).toEqual([]);
+  });
+
+  it("a kernel of the user's own: the template is right, a wrong one is found", async () => {
+    const { template } = entry.contract;
+    const shapes = ["33x17x9,nt,bias", "36x40x44,tn", "33x17x9,bias,gelu", "7x5x3,tn,batch=3"];
+    const right = await checkOwnKernel(full, entry, ownKernel("mine.wgsl", template), { shapes });
+    expect(right).toMatchObject({ ok: true, passed: 4 });
+    const wrong = template.replace("k < params.k", "k + 1u < params.k");
+    const report = await checkOwnKernel(full, entry, ownKernel("mine.wgsl", wrong), { shapes });
+    expect(report.ok).toBe(false);
+    expect(report.failed).toHaveLength(4);
+    const bare = template.replace("const GROUP_ROWS: u32 = 16u;", "").replace("GROUP_ROWS)", "16u)");
+    const missing = await checkOwnKernel(full, entry, ownKernel("mine.wgsl", bare), { shapes });
+    expect(missing.error).toContain("must declare `const GROUP_ROWS: u32");
+  });
+
+  it("8-subgroup-matrix, with fragments in plain WGSL in the place of the adapter's", async () => {
+    const step = matmulLadder.steps.find(({ name }) => name === "8-subgroup-matrix")!;
+    const plain = (kernel: Kernel): Kernel => ({
+      ...kernel,
+      name: `${kernel.name}-in-plain-wgsl`,
+      requires: [],
+      source:
+        kernel.source
+          .replace(/subgroup_matrix_result<f32, FRAGMENT_N, FRAGMENT_M>/g, "Sums")
+          .replace(/array<subgroup_matrix_left<E, FRAGMENT_K, FRAGMENT_M>, DOWN>/g, "array<Left, DOWN>")
+          .replace(/subgroupMatrixLoad<subgroup_matrix_(left|right)<[^>]*>>\(&[ab]_tile, /g, "load_$1(")
+          .replace(/subgroupMatrixMultiplyAccumulate/g, "multiply_accumulate")
+          .replace(/subgroupMatrixStore\(&results, /g, "store_fragment(") + fragmentsInPlainWgsl,
+    });
+    const stand: MatmulStep = {
+      ...step,
+      name: "8-in-plain-wgsl",
+      kernels: { vec4: plain(step.kernels.vec4), strided: plain(step.kernels.strided) },
+      needs: () => null,
+      fits: () => null,
+      launch(_device, { types: [a, b] }) {
+        const launch = matrixLaunch({ M: 4, N: 8, K: 4 }, 8, a === "f16" || b === "f16" ? "f16" : "f32");
+        return { ...launch, rows: 8, columns: 8, constants: { ...launch.constants, SIDE: 8, DEPTH: 8 } };
+      },
+    };
+    const steps = matmulLadder.steps as MatmulStep[];
+    steps.push(stand);
+    try {
+      // A few, for each takes seconds to compile.
+      const shapes = ["17x9x11,bias", full.features.has("shader-f16") ? "12x20x8,nt,mixed" : "12x20x8,nt"];
+      expect(await failures(full, [stand.name], shapes)).toEqual([]);
+    } finally {
+      steps.pop();
+    }
+  });
+
+  it("8-subgroup-matrix is text that Dawn takes where the feature is there", async () => {
+    const nowhere = await openDevice({
+      dawnFlags: ["backend=null", "enable-dawn-features=allow_unsafe_apis"],
+      limits: "default",
+    });
+    const step = matmulLadder.steps.find(({ name }) => name === "8-subgroup-matrix")!;
+    for (const type of ["f16", "f32"] as const) {
+      for (const kernel of [step.kernels.vec4, step.kernels.strided]) {
+        // The null adapter may use subgroups of 4 to 128; a workgroup must be a multiple of the largest.
+        const { types, constants } = matrixLaunch({ M: 8, N: 8, K: 8 }, 128, type);
+        const { code } = assemble(kernel, {
+          types: { TA: type, TB: "f32", TBIAS: "f32", TY: type, ...types },
+          constants: { ...constants, ACTIVATIONS: true, A_TRANSPOSED: false, B_TRANSPOSED: true },
+          text: "fn write_before(at: u32, value: Y) {}",
+        });
+        nowhere.gpu.pushErrorScope("validation");
+        nowhere.gpu.createComputePipeline({
+          layout: "auto",
+          compute: { module: nowhere.gpu.createShaderModule({ code }), entryPoint: "main" },
+        });
+        expect((await nowhere.gpu.popErrorScope())?.message).toBeUndefined();
+      }
+    }
+    nowhere.close();
   });
 });
 

@@ -242,7 +242,7 @@ function inOne({ l, a, b, bias, extra, epilogue, form, problem, step, result }: 
     (tensor) => tensor.storage.buffer,
   );
   const specialisation = {
-    types: { TA: a.dtype, TB: b.dtype, TBIAS: bias?.dtype ?? a.dtype, TY: y.dtype },
+    types: { TA: a.dtype, TB: b.dtype, TBIAS: bias?.dtype ?? a.dtype, TY: y.dtype, ...launch.types },
     constants: {
       ...launch.constants,
       ACTIVATIONS: step.oneProgram || epilogue > ADDEND,
