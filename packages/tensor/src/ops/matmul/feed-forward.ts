@@ -1,3 +1,4 @@
+import { lowered } from "../../autograd/autocast.js";
 import { defineOp } from "../../autograd/define-op.js";
 import { ValueError } from "../../errors.js";
 import type { Tensor } from "../../tensor.js";
@@ -73,8 +74,9 @@ export function feedForward(
   }
   // The hidden values have the sizes of x but for the last: only that one matters here.
   checkLinear("feedForward", { dtype: x.dtype, rank: 1, shape: [weight1.shape[0]!] }, weight2, bias2);
+  const input = lowered(x);
   return feedForwardOp(
-    bias1 && bias2 ? [x, weight1, weight2, bias1, bias2] : [x, weight1, weight2],
+    bias1 && bias2 ? [input, weight1, weight2, bias1, bias2] : [input, weight1, weight2],
     activation,
   );
 }

@@ -1,3 +1,4 @@
+import { lowered } from "../../autograd/autocast.js";
 import { defineOp, type OpContext } from "../../autograd/define-op.js";
 import { type Dtype, expectDtype } from "../../dtype.js";
 import { ShapeError, ValueError } from "../../errors.js";
@@ -159,7 +160,7 @@ export function checkActivation(op: string, activation: string): void {
 /**
  * `x Wᵀ + bias`, as `torch.nn.functional.linear`; the bias is added in the product's own kernel.
  * x, weight and bias may each be f32 or f16; the result has the type of x, each gradient that of its tensor, and sums are taken
- * in f32: no conversion is a dispatch of its own.
+ * in f32: no conversion is a dispatch of its own. Inside `autocast` an x of f32 counts as f16.
  * @param x `[…, in]`
  * @param weight `[out, in]`
  * @param bias `[out]`
@@ -168,7 +169,8 @@ export function checkActivation(op: string, activation: string): void {
  */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
   checkLinear("linear", x, weight, bias);
-  return linearOp(bias ? [x, weight, bias] : [x, weight], undefined);
+  const input = lowered(x);
+  return linearOp(bias ? [input, weight, bias] : [input, weight], undefined);
 }
 
 /**
@@ -185,7 +187,8 @@ export function linearActivation(
 ): Tensor {
   checkLinear("linearActivation", x, weight, bias);
   checkActivation("linearActivation", activation);
-  return linearActivationOp(bias ? [x, weight, bias] : [x, weight], activation);
+  const input = lowered(x);
+  return linearActivationOp(bias ? [input, weight, bias] : [input, weight], activation);
 }
 
 /**
@@ -203,5 +206,5 @@ export function linears(x: Tensor, weights: readonly Tensor[], biases: readonly 
     );
   }
   for (const [i, weight] of weights.entries()) checkLinear("linears", x, weight, biases[i] ?? null);
-  return linearsOp([x, ...weights, ...biases], weights.length);
+  return linearsOp([lowered(x), ...weights, ...biases], weights.length);
 }
