@@ -1,5 +1,5 @@
 import { type Device, Module, noGrad, type Parameter, Tensor } from "@wgrad/tensor";
-import { WeightsError } from "./errors.js";
+import { ModelsError, WeightsError } from "./errors.js";
 
 /** Where weights come from: names and shapes at once, values one at a time, so that no file need be in memory whole. */
 export interface WeightSource {
@@ -38,6 +38,33 @@ export abstract class PreTrainedModel extends Module {
 
   /** `config.json` of this model. */
   abstract configJson(): Record<string, unknown>;
+
+  /**
+   * From now on each block keeps only its input for backward and computes the rest again there: less memory, more time, the
+   * same gradients. As `gradient_checkpointing_enable` of transformers.
+   * @throws ModelsError `E_UNSUPPORTED` if no part of the model can do so
+   */
+  gradientCheckpointingEnable(): void {
+    this.#setGradientCheckpointing(true);
+  }
+
+  /** Undoes `gradientCheckpointingEnable`. */
+  gradientCheckpointingDisable(): void {
+    this.#setGradientCheckpointing(false);
+  }
+
+  #setGradientCheckpointing(value: boolean): void {
+    const parts = [...this.namedModules()].flatMap(([, module]) =>
+      "gradientCheckpointing" in module ? [module as Module & { gradientCheckpointing: boolean }] : [],
+    );
+    if (parts.length === 0) {
+      throw new ModelsError(
+        "E_UNSUPPORTED",
+        `${this.constructor.name} has no part that can compute its activations again. Train it without gradientCheckpointing.`,
+      );
+    }
+    for (const part of parts) part.gradientCheckpointing = value;
+  }
 
   /** Names of parameters that are stored under another name, being the same tensor. */
   tiedKeys(): readonly string[] {

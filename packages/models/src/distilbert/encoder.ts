@@ -1,5 +1,6 @@
 import {
   addLayerNorm,
+  checkpoint,
   type Device,
   Dropout,
   Embedding,
@@ -75,10 +76,14 @@ export class Embeddings extends Module {
     return scope(() => {
       const words = this.word_embeddings.forward(inputIds);
       const { weight, bias, eps } = this.LayerNorm;
-      // Where every token has a row of positions of its own, the sum needs no kernel of its own.
-      const normed = positionIds
-        ? addLayerNorm(words, this.position_embeddings.forward(positionIds), weight, bias, eps)
-        : this.LayerNorm.forward(words.add(this.position_embeddings.weight.narrow(0, 0, inputIds.size(1))));
+      let normed: Tensor;
+      if (positionIds) {
+        // Where every token has a row of positions of its own, the sum needs no kernel of its own.
+        normed = addLayerNorm(words, this.position_embeddings.forward(positionIds), weight, bias, eps);
+      } else {
+        const positions = this.position_embeddings.weight.narrow(0, 0, inputIds.size(1)).to(words.dtype);
+        normed = this.LayerNorm.forward(words.add(positions));
+      }
       return this.dropout.forward(normed);
     });
   }
@@ -241,9 +246,21 @@ function addNorm(x: Tensor, residual: Tensor, norm: LayerNorm, dropoutP = 0): Te
   return addLayerNorm(x, residual, norm.weight, norm.bias, norm.eps, { dropoutP });
 }
 
+/** The block's output, of which only the input is kept. What describes the rows may not live until backward: it is kept too. */
+function recomputed(block: TransformerBlock, x: Tensor, rows: Rows): Tensor {
+  return checkpoint(
+    (hidden, mask, cuSeqlens) => block.forward(hidden, { mask, cuSeqlens }, false).output,
+    x,
+    rows.mask,
+    rows.cuSeqlens,
+  );
+}
+
 /** The blocks of the encoder. */
 export class Transformer extends Module {
   layer: ModuleList<TransformerBlock>;
+  /** In training, keep only what goes into each block and compute the rest again in backward. */
+  gradientCheckpointing = false;
 
   constructor(device: Device, config: DistilBertConfig) {
     super();
@@ -256,8 +273,14 @@ export class Transformer extends Module {
     const hiddenStates = [x];
     const attentions: Tensor[] = [];
     let hidden = x;
-    for (const block of this.layer) {
-      const { output, weights } = block.forward(hidden, rows, options.outputAttentions ?? false);
+    const again = this.gradientCheckpointing && this.training && !options.outputAttentions;
+    const last = this.layer.length - 1;
+    for (const [i, block] of [...this.layer].entries()) {
+      // Backward begins with the last block and needs all of it at once: to compute it again would save nothing.
+      const { output, weights } =
+        again && i < last
+          ? { output: recomputed(block, hidden, rows), weights: null }
+          : block.forward(hidden, rows, options.outputAttentions ?? false);
       hidden = output;
       hiddenStates.push(output);
       if (weights) attentions.push(weights);
