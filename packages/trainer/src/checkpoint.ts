@@ -14,7 +14,14 @@ import {
 } from "@wgrad/models/node";
 import { PeftModel } from "@wgrad/peft";
 import { loadAdapterWeights, savePretrained as saveAdapter } from "@wgrad/peft/node";
-import { bytesOf, defaultGenerator, type GeneratorState, Tensor, toFloat32 } from "@wgrad/tensor";
+import {
+  bytesOf,
+  defaultGenerator,
+  type GeneratorState,
+  type GradScalerState,
+  Tensor,
+  toFloat32,
+} from "@wgrad/tensor";
 import type { TrainerState } from "./callbacks.js";
 import { TrainerError } from "./errors.js";
 import type { Trainer } from "./trainer.js";
@@ -30,6 +37,8 @@ export interface RunState {
   totalLoss: number;
   sampler: SamplerState;
   generator: GeneratorState;
+  /** Scale of the loss, of a run with `fp16`. */
+  scaler?: GradScalerState;
 }
 
 const NAME = /^checkpoint-(\d+)$/;
@@ -74,7 +83,7 @@ export async function saveCheckpoint(trainer: Trainer, run: RunState): Promise<s
   return folder;
 }
 
-/** Puts weights, optimizer, random state and progress of a checkpoint into a trainer. */
+/** Puts weights, optimizer, scale of the loss, random state and progress of a checkpoint into a trainer. */
 export async function loadCheckpoint(
   trainer: Trainer,
   folder: string,
@@ -99,6 +108,7 @@ export async function loadCheckpoint(
   }
   trainer.optimizer!.loadStateDict({ tensors, numbers: json.wgrad.optimizer });
   for (const tensor of tensors.values()) tensor.dispose();
+  if (json.wgrad.scaler) trainer.scaler?.loadStateDict(json.wgrad.scaler);
   defaultGenerator(trainer.device).setState(json.wgrad.generator);
   const { maxSteps, numTrainEpochs } = trainer.state;
   Object.assign(trainer.state, stateFromJson(json), { maxSteps, numTrainEpochs });

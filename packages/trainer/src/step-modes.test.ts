@@ -155,3 +155,37 @@ describe("gradient checkpointing", () => {
     for (const [name, values] of want.weights) expect(got.weights.get(name), name).toEqual(values);
   });
 });
+
+describe("half precision", () => {
+  it("follows f32, and goes on from a checkpoint with the same bits", async (context) => {
+    if (!device.features.has("shader-f16")) context.skip("the adapter has no shader-f16");
+    const args = { maxSteps: 12, saveStrategy: "steps", saveSteps: 6 } as const;
+    const want = await train(newModel(0), args);
+    const got = await train(newModel(0), { ...args, fp16: true });
+    expectClose(got.losses, want.losses, 5e-3);
+    const last = got.trainer.state.logHistory.findLast((entry) => entry.loss !== undefined)!;
+    expect(last.loss_scale).toBeGreaterThan(0);
+    expect(last.skipped_steps).toBeLessThan(12);
+    const again = await train(
+      newModel(0),
+      { ...args, fp16: true },
+      flattened,
+      join(got.trainer.args.outputDir, "checkpoint-6"),
+    );
+    expect(again.losses).toEqual(got.losses);
+    for (const [name, values] of got.weights) expect(again.weights.get(name), name).toEqual(values);
+  });
+
+  it("counts the steps it skips", async (context) => {
+    if (!device.features.has("shader-f16")) context.skip("the adapter has no shader-f16");
+    const model = newModel(0);
+    // A classifier whose gradients overflow at the first scale, and no longer at smaller ones.
+    model.pre_classifier.weight.copy_(
+      Float32Array.from({ length: 32 * 32 }, (_, i) => (i % 33 === 0 ? 30 : 0)),
+    );
+    const { trainer } = await train(model, { fp16: true, maxSteps: 8 });
+    const last = trainer.state.logHistory.findLast((entry) => entry.loss !== undefined)!;
+    expect(last.skipped_steps).toBeGreaterThan(0);
+    expect(last.loss_scale).toBe(65536 / 2 ** last.skipped_steps!);
+  });
+});

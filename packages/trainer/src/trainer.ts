@@ -2,9 +2,11 @@ import { DataLoader, type Dataset, RandomSampler } from "@wgrad/datasets";
 import type { HeadOutput, PreTrainedModel } from "@wgrad/models";
 import {
   AdamW,
+  autocast,
   capture,
   type Device,
   defaultGenerator,
+  GradScaler,
   getScheduler,
   gradNorm,
   LayerNorm,
@@ -104,6 +106,8 @@ export class Trainer {
   readonly control: TrainerControl;
   /** Made by `createOptimizer` when training begins. */
   optimizer: AdamW | null = null;
+  /** Scales the loss with `args.fp16`, from when training begins; else null. */
+  scaler: GradScaler | null = null;
   readonly #options: TrainerOptions;
   readonly #callbacks: TrainerCallback[];
   #stopRequested = false;
@@ -132,6 +136,13 @@ export class Trainer {
       shouldLog: false,
     };
     this.#callbacks = [new DefaultFlowCallback(), ...(options.callbacks ?? [])];
+    if (this.args.fp16 && !this.device.features.has("shader-f16")) {
+      throw new TrainerError(
+        "E_ARG_VALUE",
+        `fp16 needs the feature shader-f16, which this adapter does not have: ${this.device.description}. Train without it.`,
+      );
+    }
+    if (this.args.gradientCheckpointing) this.model.gradientCheckpointingEnable();
     manualSeed(this.device, this.args.seed);
   }
 
@@ -243,6 +254,7 @@ export class Trainer {
     state.maxSteps = args.maxSteps > 0 ? args.maxSteps : Math.ceil(args.numTrainEpochs * stepsPerEpoch);
     state.numTrainEpochs = Math.ceil(state.maxSteps / stepsPerEpoch);
     this.optimizer = this.createOptimizer();
+    this.scaler = args.fp16 ? new GradScaler(device) : null;
     const rate = this.createScheduler(state.maxSteps);
     const lossSum = Tensor.zeros(device, []);
     const tally: Run["tally"] = {
@@ -305,6 +317,7 @@ export class Trainer {
       train_loss: tally.totalLoss / Math.max(1, state.globalStep),
       dispatches_per_step: tally.dispatches / made,
       peak_memory_bytes: device.memory().peakLiveBytes,
+      ...(await this.#scalerMetrics()),
     };
     if (!interrupted && args.loadBestModelAtEnd && state.bestModelCheckpoint) {
       await loadCheckpoint(this, state.bestModelCheckpoint, { weightsOnly: true });
@@ -350,8 +363,8 @@ export class Trainer {
         noGrad(() =>
           scope(() => {
             const onDevice = this.#upload(batch);
-            if (onDevice.labels) return this.computeLoss(onDevice);
-            return { loss: null, logits: model.forward(onDevice).logits };
+            if (onDevice.labels) return this.#computeLoss(onDevice);
+            return { loss: null, logits: this.#inPrecision(() => model.forward(onDevice).logits) };
           }),
         );
       const { loss, logits } = b === 0 ? await this.#prepare(compute) : compute();
@@ -494,17 +507,34 @@ export class Trainer {
     last: boolean,
     lossSum: Tensor,
   ): { gradNorm: Tensor | null } {
-    const { args, model } = this;
+    const { args, model, scaler } = this;
     const optimizer = this.optimizer!;
-    const { loss } = this.computeLoss(batch);
+    const { loss } = this.#computeLoss(batch);
     const part = share === 1 ? loss : loss.mul(share);
-    part.backward();
+    (scaler?.scale(part) ?? part).backward();
     lossSum.copy_(lossSum.add(part.detach()));
     if (!last) return { gradNorm: null };
-    const clip = args.maxGradNorm > 0 ? gradNorm(model.parameters(), { maxNorm: args.maxGradNorm }) : null;
-    optimizer.step(clip ? { gradScale: clip.coefficient } : {});
+    const clips = args.maxGradNorm > 0 ? { maxNorm: args.maxGradNorm } : null;
+    let norm: Tensor | null = null;
+    if (scaler) {
+      norm = scaler.step(optimizer, clips ?? {});
+      scaler.update();
+    } else {
+      const clip = clips && gradNorm(model.parameters(), clips);
+      norm = clip?.norm ?? null;
+      optimizer.step(clip ? { gradScale: clip.coefficient } : {});
+    }
     optimizer.zeroGrad();
-    return { gradNorm: clip?.norm ?? null };
+    return { gradNorm: norm };
+  }
+
+  /** `computeLoss` in the precision that the arguments ask for. */
+  #computeLoss(batch: ModelInputs): { loss: Tensor; logits: Tensor } {
+    return this.#inPrecision(() => this.computeLoss(batch));
+  }
+
+  #inPrecision<T>(body: () => T): T {
+    return this.args.fp16 ? autocast("f16", body) : body();
   }
 
   async #logEvaluateSave(run: Run): Promise<void> {
@@ -530,10 +560,13 @@ export class Trainer {
     if (steps === 0) return;
     const sum = await tally.lossSum.item();
     const norm = tally.gradNorm ? await tally.gradNorm.item() : null;
-    if (!Number.isFinite(sum) || (norm !== null && !Number.isFinite(norm))) {
+    // Scaled gradients may overflow now and then: that step was skipped, and the scale is smaller since.
+    const normIsFine = norm === null || Number.isFinite(norm) || this.scaler !== null;
+    if (!Number.isFinite(sum) || !normIsFine) {
       throw new NonFiniteError(
         `the loss is ${sum} and the norm of the gradients ${norm ?? "not known"} between steps ${tally.sinceLog} and ${state.globalStep}. ` +
-          "Lower the learning rate, or look at the data of these steps. Checkpoints written before are intact.",
+          `Lower the learning rate, ${this.args.fp16 ? "train without fp16, " : ""}or look at the data of these steps. ` +
+          "Checkpoints written before are intact.",
       );
     }
     tally.totalLoss += sum;
@@ -541,9 +574,17 @@ export class Trainer {
     tally.lossSum.zero_();
     await this.#log({
       loss: sum / steps,
-      ...(norm === null ? {} : { grad_norm: norm }),
+      ...(norm === null || !Number.isFinite(norm) ? {} : { grad_norm: norm }),
       learning_rate: rate(state.globalStep - 1),
+      ...(await this.#scalerMetrics()),
     });
+  }
+
+  /** Where the scale of the loss stands, with `args.fp16`. */
+  async #scalerMetrics(): Promise<Record<string, number>> {
+    if (!this.scaler) return {};
+    const { scale, skipped_steps } = await this.scaler.stateDict();
+    return { loss_scale: scale, skipped_steps };
   }
 
   async #log(values: Record<string, number>): Promise<void> {
@@ -581,6 +622,7 @@ export class Trainer {
       totalLoss: tally.totalLoss,
       sampler: loader.state(),
       generator: defaultGenerator(this.device).getState(),
+      ...(this.scaler ? { scaler: await this.scaler.stateDict() } : {}),
     });
     await pruneCheckpoints(args.outputDir, args.saveTotalLimit, state.bestModelCheckpoint);
     await this.#call("onSave", { checkpoint: folder });
