@@ -62,3 +62,19 @@ export function trainingStep(device, model, optimizerOptions, upload) {
     await device.synchronize();
   };
 }
+
+/**
+ * Bytes of buffers that a forward and backward pass holds at its peak beside what was there before: activations, and what is made
+ * on the way. Gradients are there before, so that they do not count.
+ * @param {() => { loss: import("@wgrad/tensor").Tensor }} forward
+ */
+export async function activationBytes(device, forward) {
+  const pass = () => scope(() => void forward().loss.backward());
+  pass();
+  await device.synchronize();
+  const { liveBytes } = device.memory();
+  device.pool.resetPeak();
+  pass();
+  await device.synchronize();
+  return device.memory().peakLiveBytes - liveBytes;
+}
