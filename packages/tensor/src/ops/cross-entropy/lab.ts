@@ -1,3 +1,4 @@
+import { scope } from "../../autograd/modes.js";
 import type { LabEntry } from "../../lab/entry.js";
 import { Inputs, parseShapeText, rowContract, type ShapeText } from "../rows/lab.js";
 import lanes1 from "../rows/lanes-1.wgsl";
@@ -166,7 +167,7 @@ const backward: LabEntry<CrossEntropyProblem> = {
         const operands = operandsOf(inputs, found, made);
         const each = found.attributes.reduction === "none";
         const dy = inputs.tensor(made.dy, each ? [found.shape[0]!, found.inner] : []);
-        const kept = lossValues(operands, found.attributes);
+        const kept = scope(() => lossValues(operands, found.attributes));
         for (const tensor of Object.values(kept)) inputs.own(tensor);
         return inputs.prepared(
           () => ({ dx: lossGradient(operands, kept, dy, found.attributes) }),
