@@ -54,10 +54,9 @@ function ladder(op, shape) {
     .filter(({ rows }) => rows.some((row) => !row.skipped));
   if (groups.length === 0) {
     const all = found.flatMap(({ result }) => result.rows).filter((row) => row.op === op);
+    if (all.length === 0) return null;
     const shapes = [...new Set(all.map((row) => row.shape))];
-    throw new Error(
-      `nobody has measured ${op} ${shape}; measured: ${shapes.join("  ") || "nothing of this op"}`,
-    );
+    throw new Error(`nobody has measured ${op} ${shape}; measured: ${shapes.join("  ")}`);
   }
   const { unit } = groups[0].rows.find((row) => !row.skipped);
   const head = ["step", ...groups.flatMap(({ adapter }) => [`${NAMES[adapter]}, ${unit}/s`, "of peak"])];
@@ -88,10 +87,7 @@ function ways(bench, adapters, columns) {
   const parts = found.map((result) => {
     const all = result.measured ?? result.rows;
     const shown = columns.filter(([, key]) => all.some((each) => each[key] !== undefined));
-    const rows = all.map((each) => [
-      each.name,
-      ...shown.map(([, key, isShare]) => (isShare ? percent(each[key]) : short(each[key]))),
-    ]);
+    const rows = all.map((each) => [each.name, ...shown.map(([, key, write = short]) => write(each[key]))]);
     const asked = (result.checks ?? []).map((check) => {
       const target = check.atLeast === undefined ? `≤ ${short(check.atMost)}` : `≥ ${short(check.atLeast)}`;
       return `- ${check.what}: ${short(check.found)} (asked: ${target})`;
@@ -108,13 +104,15 @@ const CALLS = [
   ["buffers made", "buffers"],
   ["bind groups made", "bindGroups"],
 ];
-const STEP = [["CPU ms", "cpuMs"], ["GFLOP/CPU-s", "gflops"], ["of peak", "shareOfPeak", true], ...CALLS];
+const STEP = [["CPU ms", "cpuMs"], ["GFLOP/CPU-s", "gflops"], ["of peak", "shareOfPeak", percent], ...CALLS];
 const TIMES = [
   ["CPU ms", "cpu"],
   ["positions computed", "positions"],
-  ["of them padding", "padding", true],
+  ["of them padding", "padding", percent],
   ["parameters trained", "trained"],
   ["dispatches", "dispatches"],
+  ["MiB of activations", "activationBytes", (bytes) => short(bytes / 2 ** 20)],
+  ["losses away from the first's", "away"],
 ];
 
 /** What may stand in `<!-- table KIND … -->`: the table, or null where nothing was measured yet. */
