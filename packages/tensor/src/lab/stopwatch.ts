@@ -1,3 +1,4 @@
+import type { PassTimer } from "../device/commands.js";
 import { BufferUsage } from "../device/constants.js";
 import type { Device } from "../device/device.js";
 
@@ -38,8 +39,9 @@ const QUERY_RESOLVE = 0x200;
 const MAX_CALLS = 400;
 
 /**
- * Times work on a device: by timestamp query where there is one, else from the submission to its end. On a GPU the same work
- * runs once before, unmeasured, so that the queue is busy while the host still encodes and the clocks have risen.
+ * Times work on a device: by timestamps at both ends of one command buffer where there are timestamp queries, so that the host
+ * has no part in it, else from the submission to its end. On a GPU the same work runs once before, unmeasured, so that its
+ * clocks have risen.
  */
 export class Stopwatch {
   /** How times are taken. */
@@ -82,12 +84,18 @@ export class Stopwatch {
     if (warm) {
       enqueue();
       device.submit();
-    } else await device.synchronize();
-    const [wall, cpu] = [performance.now(), this.#cpuTime?.() ?? 0];
-    this.#tick(0);
-    enqueue();
-    device.submit();
-    this.#tick(1);
+    }
+    await device.synchronize();
+    const before = device.timer;
+    device.timer = this.#bracket();
+    let [wall, cpu] = [0, 0];
+    try {
+      enqueue();
+      [wall, cpu] = [performance.now(), this.#cpuTime?.() ?? 0];
+      device.submit();
+    } finally {
+      device.timer = before;
+    }
     await device.synchronize();
     const whole = (performance.now() - wall) / 1000;
     const cpuSeconds = this.#cpuTime ? (this.#cpuTime() - cpu) / many : null;
@@ -117,15 +125,22 @@ export class Stopwatch {
     this.#ticks?.destroy();
   }
 
-  /** The time when all that was submitted so far is done. */
-  #tick(index: number): void {
-    if (!this.#queries) return;
-    const encoder = this.#device.gpu.createCommandEncoder();
-    // At the end of a pass, because the beginning of one need not wait for what came before.
-    encoder
-      .beginComputePass({ timestampWrites: { querySet: this.#queries, endOfPassWriteIndex: index } })
-      .end();
-    this.#device.gpu.queue.submit([encoder.finish()]);
+  /** Puts a timestamp before the first dispatch and after the last; null without timestamp queries. */
+  #bracket(): PassTimer | null {
+    const querySet = this.#queries;
+    if (!querySet) return null;
+    let begun = false;
+    // At the end of an empty pass, because the beginning of one need not wait for what came before.
+    const tick = (encoder: GPUCommandEncoder, endOfPassWriteIndex: number) =>
+      encoder.beginComputePass({ timestampWrites: { querySet, endOfPassWriteIndex } }).end();
+    return {
+      beginPass(encoder) {
+        if (!begun) tick(encoder, 0);
+        begun = true;
+        return encoder.beginComputePass();
+      },
+      finish: (encoder) => tick(encoder, 1),
+    };
   }
 
   async #between(): Promise<number | null> {
