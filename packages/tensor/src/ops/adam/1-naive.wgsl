@@ -1,5 +1,7 @@
 // AdamW, step 1 of 5: the port of the formula, an element an invocation, a dispatch a tensor. A model of 104 tensors needs 104
 // dispatches, most of them over a few hundred numbers. Source: Kingma & Ba 2015; Loshchilov & Hutter 2019; in torch.optim's order.
+// Measured (GB per CPU-second; 104 tensors of a 384-wide DistilBERT, 22.7M parameters, 28 bytes each): llvmpipe 1.9 (a copy 2.5),
+// SwiftShader 0.44 (a copy 0.75).
 const GROUP_ELEMENTS: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;

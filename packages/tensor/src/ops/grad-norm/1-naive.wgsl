@@ -1,5 +1,7 @@
 // Gradient norm, step 1 of 4: a dispatch a tensor; an invocation adds up the squares of 256 elements in a row, one partial sum
 // each, which `finish.wgsl` adds up. No barrier, and the same bits every time.
+// Measured (GB per CPU-second; 104 tensors of a 384-wide DistilBERT, 22.7M elements): llvmpipe 2.4 (a copy 2.5), SwiftShader 0.46
+// (a copy 0.75).
 const GROUP_ELEMENTS: u32 = 16384u;
 const GROUP_SUMS: u32 = 64u;
 

@@ -1,4 +1,6 @@
 // Gradients times a factor, in place, step 1 of 3: an element an invocation, a dispatch a tensor.
+// Measured (GB per CPU-second, read and written; 22.7M elements in 104 tensors): llvmpipe 0.7 (a copy 2.5), SwiftShader 0.35 (a copy
+// 0.75).
 const GROUP_ELEMENTS: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;

