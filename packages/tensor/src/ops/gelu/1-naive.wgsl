@@ -1,4 +1,4 @@
-// GELU, step 1 of 3: y = x F(x), F the normal distribution function by erf. One element an invocation.
+// GELU, step 1 of 4: y = x F(x), F the normal distribution function by erf. One element an invocation.
 // Needs: nothing.
 // Measured on llvmpipe, 2 cores: 1024x1536 f32 in 16.3 ms of CPU time, 0.77 GB/s (28% of a copy).
 const GROUP: u32 = 64u;  // Elements a workgroup works on

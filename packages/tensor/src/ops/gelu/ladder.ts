@@ -8,10 +8,12 @@ import { ownKernelHead } from "../rows/step.js";
 import forwardNaive from "./1-naive.wgsl";
 import forwardVec4 from "./2-vec4.wgsl";
 import forwardTail from "./3-tail.wgsl";
+import forwardLoop from "./4-loop.wgsl";
 import backwardNaive from "./backward/1-naive.wgsl";
 import backwardVec4 from "./backward/2-vec4.wgsl";
 import backwardOneExp from "./backward/3-one-exp.wgsl";
 import backwardTail from "./backward/4-tail.wgsl";
+import backwardLoop from "./backward/5-loop.wgsl";
 import backwardParams from "./backward/params.wgsl";
 import four from "./four.wgsl";
 import one from "./one.wgsl";
@@ -79,6 +81,16 @@ function steps(op: string, params: string) {
 const shapeClass = ({ count, dtype, aligned }: GeluProblem) =>
   `${sizeBucket(count)},${dtype}${aligned ? "" : ",unaligned"}`;
 
+/** On a processor invocations are dear, so that each takes many elements; a GPU has lanes for all. */
+function ruleOf(software: string, gpu: string): Ladder<GeluProblem>["rule"] {
+  return (device, { aligned }) => {
+    if (!aligned) return { step: "1-naive", why: "operands that do not begin at a multiple of four" };
+    return device.info.isFallbackAdapter
+      ? { step: software, why: "a processor: invocations are dear" }
+      : { step: gpu, why: "lanes enough for all elements" };
+  };
+}
+
 const forward = steps("gelu", forwardParams);
 const backward = steps("gelu.backward", backwardParams);
 
@@ -89,11 +101,9 @@ export const geluLadder: Ladder<GeluProblem, GeluStep> = {
     forward.engine("1-naive", "one element an invocation", forwardNaive, 1),
     forward.engine("2-vec4", "four elements an invocation", forwardVec4, 4),
     forward.engine("3-tail", "one formula for F's tail", forwardTail, 4),
+    forward.engine("4-loop", "16 groups of four an invocation", forwardLoop, 4),
   ],
-  rule: (_device, { aligned }) =>
-    aligned
-      ? { step: "3-tail", why: "the fewest operations" }
-      : { step: "1-naive", why: "operands that do not begin at a multiple of four" },
+  rule: ruleOf("4-loop", "3-tail"),
   shapeClass,
   own: forward.own,
 };
@@ -106,11 +116,9 @@ export const geluBackwardLadder: Ladder<GeluProblem, GeluStep> = {
     backward.engine("2-vec4", "four elements an invocation", backwardVec4, 4),
     backward.engine("3-one-exp", "one exp for the tail of F and for its derivative", backwardOneExp, 4),
     backward.engine("4-tail", "one formula for F's tail", backwardTail, 4),
+    backward.engine("5-loop", "16 groups of four an invocation", backwardLoop, 4),
   ],
-  rule: (_device, { aligned }) =>
-    aligned
-      ? { step: "4-tail", why: "the fewest operations" }
-      : { step: "1-naive", why: "operands that do not begin at a multiple of four" },
+  rule: ruleOf("5-loop", "4-tail"),
   shapeClass,
   own: backward.own,
 };

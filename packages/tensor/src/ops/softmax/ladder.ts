@@ -12,6 +12,7 @@ import backwardNaive from "./backward/1-naive.wgsl";
 import backwardWorkgroup from "./backward/2-workgroup.wgsl";
 import backwardSubgroup from "./backward/3-subgroup.wgsl";
 import backwardSubgroupRows from "./backward/4-subgroup-rows.wgsl";
+import backwardBlocks from "./backward/5-blocks.wgsl";
 import backwardParams from "./backward/params.wgsl";
 import forwardParams from "./params.wgsl";
 
@@ -92,9 +93,10 @@ export const softmaxBackwardLadder: Ladder<SoftmaxProblem, RowStep<SoftmaxProble
       backwardSubgroupRows,
       "one subgroup",
     ),
+    backward("5-blocks", "a row an invocation, four elements a round", backwardBlocks, "none"),
   ],
   rule: rule({
-    none: "1-naive",
+    none: "5-blocks",
     tree: "2-workgroup",
     subgroups: "3-subgroup",
     "one subgroup": "4-subgroup-rows",

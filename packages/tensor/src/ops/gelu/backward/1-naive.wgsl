@@ -1,4 +1,4 @@
-// GELU backward, step 1 of 4: dx = dy (F(x) + x F'(x)), F the normal distribution function by erf. One element an invocation.
+// GELU backward, step 1 of 5: dx = dy (F(x) + x F'(x)), F the normal distribution function by erf. One element an invocation.
 // Needs: nothing.
 // Measured on llvmpipe, 2 cores: 1024x1536 f32 in 22.9 ms of CPU time, 0.83 GB/s (31% of a copy).
 const GROUP: u32 = 64u;  // Elements a workgroup works on

@@ -1,4 +1,4 @@
-// GELU backward, step 2 of 4: four elements an invocation.
+// GELU backward, step 2 of 5: four elements an invocation.
 // Needs: nothing.
 // Measured on llvmpipe, 2 cores: 1024x1536 f32 in 7.4 ms, 2.6 GB/s (94% of a copy): 3.1 times step 1.
 const GROUP: u32 = 64u;  // Elements a workgroup works on

@@ -1,4 +1,4 @@
-// GELU backward, step 3 of 4: exp(-x^2 / 2) is in F's tail and in its derivative; it is made once.
+// GELU backward, step 3 of 5: exp(-x^2 / 2) is in F's tail and in its derivative; it is made once.
 // Needs: nothing.
 // Measured on llvmpipe, 2 cores: 1024x1536 f32 in 6.8 ms, 2.8 GB/s: 1.08 times step 2.
 const GROUP: u32 = 64u;  // Elements a workgroup works on

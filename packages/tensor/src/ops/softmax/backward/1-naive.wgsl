@@ -1,4 +1,4 @@
-// softmax backward, step 1 of 4: one row an invocation, two passes (inner product, result).
+// softmax backward, step 1 of 5: one row an invocation, two passes (inner product, result).
 //   softmax:     dx = y * (dy - sum(y * dy))
 //   log-softmax: dx = dy - exp(y) * sum(dy)
 // Elements of a row stand `inner` apart. Needs: nothing.

@@ -1,4 +1,4 @@
-// softmax backward, step 2 of 4: one row a workgroup of 64 invocations, which share the sum by a tree in workgroup memory.
+// softmax backward, step 2 of 5: one row a workgroup of 64 invocations, which share the sum by a tree in workgroup memory.
 // Needs: 256 bytes of workgroup memory.
 // Measured on llvmpipe, 2 cores: 1536x128 f32 in 12 ms of CPU time; a copy takes 0.76.
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on

@@ -1,4 +1,4 @@
-// softmax backward, step 3 of 4: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
+// softmax backward, step 3 of 5: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
 // Adds to step 2: two barriers in place of seven.
 // Needs: subgroups; 256 bytes of workgroup memory.
 // Measured on llvmpipe, 2 cores: 1536x128 f32 in 3.8 ms of CPU time; a copy takes 0.76.

@@ -1,4 +1,4 @@
-// softmax backward, step 4 of 4: one row a subgroup of SUBGROUP lanes, 64 / SUBGROUP rows a workgroup.
+// softmax backward, step 4 of 5: one row a subgroup of SUBGROUP lanes, 64 / SUBGROUP rows a workgroup.
 // Adds to step 3: no barrier and no workgroup memory; short rows leave no invocation without work.
 // Needs: subgroups of one size that the adapter names.
 @compute @workgroup_size(64)
