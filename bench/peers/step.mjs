@@ -38,7 +38,7 @@ const folder = mkdtempSync(join(tmpdir(), "wgrad-bench-"));
 let libraries = [];
 
 try {
-  ensurePeers();
+  if (names.some((name) => !name.startsWith("wgrad"))) ensurePeers();
   writeStepData(folder, options.size);
   libraries = names.map((name) => ({ name, ...start(new URL("step-worker.mjs", import.meta.url), [name]) }));
   const opened = [];

@@ -64,7 +64,7 @@ try {
   const checks = [{ what: "CPU ms a replayed step", found: replayed.cpuMs, atMost: 3 }];
   print(adapter, measured, checks);
   const result = { steps: Number(options.steps), measured, checks };
-  writeJson(options.json, "step-host", adapter, result);
+  writeJson(options.json, "host", adapter, result);
   for (const { api } of ways) api.device.close();
 } catch (failure) {
   fail(failure);

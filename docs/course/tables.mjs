@@ -121,11 +121,7 @@ const kinds = {
   step: () => ways("peers-step", ADAPTERS, STEP),
   "step-base": () => ways("step-base", ADAPTERS, STEP),
   host: () =>
-    ways(
-      "step-host",
-      ["null-backend"],
-      [["CPU ms", "cpuMs"], ["least", "least"], ["most", "most"], ...CALLS],
-    ),
+    ways("host", ["null-backend"], [["CPU ms", "cpuMs"], ["least", "least"], ["most", "most"], ...CALLS]),
   start: () =>
     ways("step-start", ADAPTERS, [
       ["weights, s", "setUp"],
