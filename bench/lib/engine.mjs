@@ -1,7 +1,6 @@
-// What the benchmarks of single kernels share: an op's own modules, and the JSON file that --json names.
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+// Modules of one op that its package does not export, for a benchmark that needs them.
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { root } from "../../scripts/lib/shell.mjs";
@@ -38,14 +37,4 @@ export async function loadOp(folder, wanted) {
     logLevel: "warning",
   });
   return import(pathToFileURL(outfile).href);
-}
-
-/** Writes what was measured beside its place and renames it; nothing without a name. */
-export function writeRows(name, adapter, rows) {
-  if (!name) return;
-  const file = resolve(name);
-  mkdirSync(dirname(file), { recursive: true });
-  const content = { adapter, date: new Date().toISOString().slice(0, 10), rows };
-  writeFileSync(`${file}.part`, `${JSON.stringify(content, null, 2)}\n`);
-  renameSync(`${file}.part`, file);
 }
