@@ -46,8 +46,8 @@ function adamWReference(p: number[], gradients: number[][], lr: number, decay: n
 
 describe("AdamW", () => {
   it.each([
-    ["four tensors a dispatch", () => device],
-    ["one tensor a dispatch, as an adapter with 8 storage buffers needs", () => limited],
+    ["many tensors a dispatch", () => device],
+    ["on an adapter with 8 storage buffers", () => limited],
   ])("agrees with the paper's formula: %s", async (_name, on) => {
     const sizes = [1, 4, 5, 64, 257, 3, 1000];
     const start = sizes.map((n, k) => Array.from({ length: n }, (_, i) => Math.sin(i + k)));
