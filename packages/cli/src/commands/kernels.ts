@@ -139,7 +139,7 @@ function defineTune(parent: Command, context: VerbContext): void {
     .option("--delete", "remove this adapter's cache file")
     .action(async (ops: string[], flags, command: Command) => {
       const { runTune } = await import("../kernels/verbs.js");
-      await runTune(ops, flags, context.ui(command.optsWithGlobals()));
+      await runTune(ops, flags, context.ui(command.optsWithGlobals()), context);
     });
 }
 

@@ -170,6 +170,7 @@ export async function runCheck(
 ): Promise<void> {
   const own = flags.kernel ?? [];
   const names = withVariants(words, flags.variant);
+  for (const spec of own) ladderOf(parseAssignment("--kernel", spec).op);
   const asked = own.length > 0 && names.length === 0 ? new Map<LabEntry, undefined>() : parseNames(names);
   checkShapes(flags.shape, asked.keys());
   await withDevice(deviceOptions(flags), async (device) => {
@@ -361,6 +362,7 @@ export async function runTune(
   ops: readonly string[],
   flags: { seconds: number; delete?: boolean },
   ui: Ui,
+  context: VerbContext,
 ): Promise<void> {
   const asked = ops.length > 0 ? ops.map(ladderOf) : entries;
   await withDevice({}, async (device) => {
@@ -403,8 +405,10 @@ export async function runTune(
     const path = await saveTuning(device, tuning);
     ui.result(formatTable(["op", "shape", "fastest", "ms", "by rule", "gain"], rows, [0, 1, 2, 4]));
     const took = formatSeconds((performance.now() - began) / 1000);
-    ui.result(`\n${tuning.choices.length} choices in ${took}, kept in ${path}`);
+    const count = tuning.choices.length;
+    ui.result(`\n${count} choice${count === 1 ? "" : "s"} in ${took}, kept in ${path}`);
     ui.document({ path, ...tuning });
+    if (stopped) context.exit(EXIT.interrupted);
   });
 }
 

@@ -21,9 +21,9 @@ export interface OwnKernelReport {
 
 /** How a user's kernel is checked. */
 export interface OwnKernelOptions {
-  /** Shape texts; default the entry's check shapes. */
+  /** Shape texts; default the entry's check shapes, and on a GPU its smallest bench shape, which fills more of it. */
   readonly shapes?: readonly string[];
-  /** Runs of each shape, default 3: a race need not show the first time. */
+  /** Runs of each shape, default 3, on a GPU 10: a race need not show the first time. */
   readonly repeats?: number;
   readonly onProgress?: (done: number, total: number, shape: string) => void;
 }
@@ -69,7 +69,8 @@ export async function checkOwnKernel(
     const lacking = step.needs(device);
     if (lacking !== null) return report(`${kernel.name} needs ${lacking}; this adapter does not have that.`);
     device.ownKernels.set(op, kernel);
-    const shapes = options.shapes ?? entry.checkShapes;
+    const { software, repeats } = effortOn(device);
+    const shapes = options.shapes ?? [...entry.checkShapes, ...(software ? [] : [leastBenchShape(entry)])];
     for (const [i, shape] of shapes.entries()) {
       options.onProgress?.(i, shapes.length, shape);
       const reason = refusal(device, step, entry.workload(shape));
@@ -79,7 +80,7 @@ export async function checkOwnKernel(
       }
       const result = await checkChosen(device, entry, shape, {
         name: kernel.name,
-        repeats: options.repeats ?? 3,
+        repeats: options.repeats ?? repeats,
       });
       if (result.status === "passed") passed++;
       else if (result.reason?.includes("does not compile"))
@@ -97,6 +98,17 @@ export async function checkOwnKernel(
     if (before) device.ownKernels.set(op, before);
     else device.ownKernels.delete(op);
   }
+}
+
+/** A software driver runs the invocations of a workgroup in the same order each time, a GPU does not. */
+function effortOn(device: Device): { software: boolean; repeats: number } {
+  const software = device.info.isFallbackAdapter;
+  return { software, repeats: software ? 3 : 10 };
+}
+
+function leastBenchShape(entry: LabEntry): string {
+  const bytes = (shape: string) => entry.workload(shape).bytes;
+  return entry.benchShapes.reduce((a, b) => (bytes(b) < bytes(a) ? b : a));
 }
 
 /** The compiler's words with the user's own file, line and column before each. */
