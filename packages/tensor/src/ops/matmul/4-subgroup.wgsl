@@ -5,8 +5,10 @@
 // Needs: subgroups of a known size: 8 lanes or a multiple (each 8 lanes work on a tile of their own), or 4 (tiles of 16 x 16).
 // Teams of lanes make tiles side by side, or one below the other (DOWN), so that step 6 is this kernel with LANES 4.
 // A workgroup is one subgroup and lanes go by their number in it, so how invocations are numbered does not matter.
-// llvmpipe, 1024 x 768 x 768, f32, GFLOP per CPU-second: a · b 30, a · bᵀ 29, aᵀ · b 29, any strides 20. A round of 4 k costs
-// some 370 cycles of loads and as much again of arithmetic; fma alone peaks at 46.
+// llvmpipe, GFLOP per CPU-second (step 3 in the same run): 512 x 512 x 512 f32 a · b 24 (6.4), a · bᵀ 23 (7.1), aᵀ · b 26 (6.6);
+// 1024 x 768 x 768 f32 27, f16 29; any strides 16. A round of 4 k costs some 370 cycles of loads and as much again of
+// arithmetic; fma alone peaks at 46.
+// With LANES 4 it is step 6, for products of at most 16 rows or columns: 16 x 1024 x 384 12.7 against 10.3.
 
 const TILE: u32 = 4u * LANES;
 
@@ -56,4 +58,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
 //   sizes as constants instead of params     30: no difference
 //   the 32 rows written out, subgroupBroadcast with literal lanes: no difference
 //   one element a load instead of a vec4     20 (that is `blocks-strided.wgsl`)
+//   every row stored by code of its own     as fast, twice the compile time: 1.3 s in place of 0.6 without any epilogue
+//   the row to store taken from a copy of `sums` by index: 20 to 30% slower
+//   rows stored 4 at a time, not 8          a · b 23 in place of 28, a · bᵀ 28 in place of 23: the compiler spills other registers
+//   rounds of 8 k                           14 to 16, and 1.0 to 2.1 s to compile: the loop leaves the instruction cache
+//   tiles in bands of 4 or 8 columns        no difference that shows in the noise (caches hold what the rows of tiles share)
 //   loops over the four rows of a block inside `a_block` and `b_block`: 6, because they are not unrolled

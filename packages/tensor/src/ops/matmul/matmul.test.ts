@@ -283,12 +283,14 @@ describe("matmul", () => {
   it("chooses a variant by adapter and shape", () => {
     const choice = (device: Device, m: number, n: number) => {
       const types = ["f32", "f32", "f32"] as const;
-      const problem: MatmulProblem = { batch: 1, m, n, k: 100, layout: "nn", types, vec4: true };
+      const vec4 = n % 4 === 0;
+      const problem: MatmulProblem = { batch: 1, m, n, k: 100, layout: "nn", types, vec4 };
       return choose(device, matmulLadder, problem).step.name;
     };
     expect(choice(limited, 1024, 768)).toBe("3-register");
     expect(choice(limited, 1024, 2)).toBe("1-naive");
     expect(choice(full, 1, 1)).toBe("1-naive");
+    expect(choice(full, 16, 2)).toBe("1-naive");
     if (full.subgroupSize >= 4) expect(choice(full, 16, 384)).toBe("4-subgroup");
   });
 
