@@ -72,6 +72,8 @@ export async function activationBytes(device, forward) {
   const pass = () => scope(() => void forward().loss.backward());
   pass();
   await device.synchronize();
+  // Buffers left over from other passes may be larger than what is asked for, up to twice.
+  device.emptyCache();
   const { liveBytes } = device.memory();
   device.pool.resetPeak();
   pass();
