@@ -1,11 +1,12 @@
 import { defineOp } from "../../autograd/define-op.js";
-import { f32, gridFor, type Kernel } from "../../device/kernel.js";
+import { f32, type Kernel } from "../../device/kernel.js";
 import { expectDtype } from "../../dtype.js";
 import { ValueError } from "../../errors.js";
 import { defaultGenerator, type Generator, type RandomRange } from "../../random/generator.js";
 import philox from "../../random/philox.wgsl";
 import { Tensor } from "../../tensor.js";
 import { clone } from "../copy/index.js";
+import { roundsFor } from "../elementwise/rounds.js";
 import source from "./dropout.wgsl";
 
 const kernel: Kernel = { name: "dropout", source, snippets: [philox] };
@@ -19,10 +20,11 @@ function apply(x: Tensor, { p, range }: DropoutAttributes): Tensor {
   const packed = x.isContiguous && x.offset % 4 === 0 ? x : clone(x);
   const y = Tensor.empty(x.device, x.shape, x.dtype);
   const groups = Math.ceil(x.numel / 4);
+  const { rounds, grid } = roundsFor(x.device, groups);
   x.device.run(kernel, {
     buffers: [packed.storage.buffer, y.storage.buffer],
-    params: [...range.params, groups, packed.offset / 4, f32(p), f32(p === 1 ? 0 : 1 / (1 - p))],
-    grid: gridFor(groups, 64),
+    params: [...range.params, groups, rounds, packed.offset / 4, f32(p), f32(p === 1 ? 0 : 1 / (1 - p))],
+    grid,
     specialisation: { types: { T: x.dtype } },
   });
   return y;

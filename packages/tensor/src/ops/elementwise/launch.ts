@@ -13,6 +13,7 @@ import { Tensor } from "../../tensor.js";
 import binaryContiguous from "./binary-contiguous.wgsl";
 import binaryStrided from "./binary-strided.wgsl";
 import erf from "./erf.wgsl";
+import { roundsFor } from "./rounds.js";
 import ternaryStrided from "./ternary-strided.wgsl";
 import unaryContiguous from "./unary-contiguous.wgsl";
 import unaryStrided from "./unary-strided.wgsl";
@@ -92,6 +93,7 @@ export function launch(formula: Formula, operands: readonly Tensor[]): Tensor {
   if (count === 0) return y;
   const compute = computeType(operands, formula);
   const groups = Math.ceil(count / 4);
+  const { rounds, grid } = roundsFor(device, groups);
   const buffers = [...operands.map((o) => o.storage.buffer), y.storage.buffer];
   const asCompute = (value: number): ParamValue => (compute === "f32" ? f32(value) : value);
   const s = asCompute(formula.s ?? 0);
@@ -101,8 +103,8 @@ export function launch(formula: Formula, operands: readonly Tensor[]): Tensor {
   if (!b && full(a)) {
     device.run(kernels.unaryContiguous, {
       buffers,
-      params: [groups, a.offset / 4, s, t],
-      grid: gridFor(groups, 64),
+      params: [groups, rounds, a.offset / 4, s, t],
+      grid,
       specialisation: { types: { X: a.dtype, Y: dtype }, text: head(formula, ["x"], 4, compute) },
     });
     return y;
@@ -111,8 +113,8 @@ export function launch(formula: Formula, operands: readonly Tensor[]): Tensor {
     const repeat = !full(b);
     device.run(kernels.binaryContiguous, {
       buffers,
-      params: [groups, a.offset / 4, b.offset / 4, b.numel / 4, s, t],
-      grid: gridFor(groups, 64),
+      params: [groups, rounds, a.offset / 4, b.offset / 4, b.numel / 4, s, t],
+      grid,
       specialisation: {
         types: { A: a.dtype, B: b.dtype, Y: dtype },
         constants: { REPEAT: repeat },
