@@ -1,4 +1,5 @@
 import { entries as adamw } from "../ops/adam/lab.js";
+import { entries as attention } from "../ops/attention/lab.js";
 import { entries as crossEntropy } from "../ops/cross-entropy/lab.js";
 import { entries as embedding } from "../ops/embedding/lab.js";
 import { entries as gelu } from "../ops/gelu/lab.js";
@@ -13,6 +14,7 @@ export const entries: readonly LabEntry[] = [
   ...matmul,
   ...softmax,
   ...layerNorm,
+  ...attention,
   ...crossEntropy,
   ...gelu,
   ...embedding,

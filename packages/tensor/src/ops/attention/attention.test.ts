@@ -1,14 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
+import { gradcheck } from "../../autograd/gradcheck.js";
 import type { Device } from "../../device/device.js";
 import { fromHalfBits, toHalfBits } from "../../dtype.js";
+import { checkEntry } from "../../lab/check.js";
 import { openDevice } from "../../node.js";
 import { Generator, type RandomRange, randomBlock } from "../../random/generator.js";
 import { Tensor } from "../../tensor.js";
 import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
 import { type AttentionCase, cases } from "./cases.js";
 import { scaledDotProductAttention } from "./index.js";
+import { entries } from "./lab.js";
 import { attentionReference } from "./reference.js";
-import { ladders } from "./variants.js";
 
 /** Milliseconds for one case: the first of its kind compiles three kernels, which takes a busy software driver long. */
 const COMPILES = 300_000;
@@ -237,6 +239,13 @@ async function check(device: Device, c: AttentionCase): Promise<void> {
   }
 }
 
+/** Of the lab's shapes, enough for each flag once: every combination of flags compiles every step. `wgrad kernels check` runs all. */
+const shapes = [
+  ...["1x1x1x1x4", "1x2x63x63x16", "1x1x130x130x32", "1x2x70x5x8", "1x2x20x40x80", "1x2x9x18x6"],
+  ...["2x2x35x50x16,full", "2x2x34x20x16,added", "1x2x70x70x16,causal", "2x2x70x70x16,mask,dropout"],
+  ...["5x2x40x40x16,packed", "4x2x33x33x32,packed,dropout", "2x2x40x40x32,f16"],
+];
+
 for (const [label, options] of [
   ["this adapter", {}],
   ["an adapter with default limits, without subgroups and f16", { limits: "default", features: [] }],
@@ -244,24 +253,83 @@ for (const [label, options] of [
   describe(`attention on ${label}`, async () => {
     const device = await openDevice(options);
     afterAll(() => device.close());
-    for (const { name, needs } of ladders.forward.steps) {
-      const lacking = needs(device);
-      describe.skipIf(lacking !== null)(name, () => {
-        beforeAll(() => {
-          for (const { op } of Object.values(ladders)) device.variants.set(op, name);
-        });
-        afterAll(() => device.variants.clear());
-        it.skipIf(fixturesMissing)("PyTorch's values", () => expectFixtures(device, "sdpa"), COMPILES);
-        for (const c of cases) {
-          it.skipIf(c.f16 && !device.features.has("shader-f16"))(c.name, () => check(device, c), COMPILES);
-        }
-      });
+    for (const entry of entries) {
+      for (const { name, needs } of entry.ladder.steps) {
+        it.skipIf(needs(device) !== null)(
+          `${entry.ladder.op}/${name} gives what the reference does`,
+          async () => {
+            const results = await checkEntry(device, entry, { steps: [name], shapes, repeats: 1 });
+            expect(results.filter(({ status }) => status === "failed")).toEqual([]);
+            expect(results.some(({ status }) => status === "passed")).toBe(true);
+          },
+          COMPILES,
+        );
+      }
     }
-    it("chooses steps that can be run", () => check(device, cases[3]!), COMPILES);
-    it(
-      "chooses steps for widths that are no multiple of 4",
-      () => check(device, cases.find((c) => c.D % 4 !== 0)!),
-      COMPILES,
-    );
+    it.skipIf(fixturesMissing)("PyTorch's values", () => expectFixtures(device, "sdpa"), COMPILES);
+    for (const c of cases) {
+      it.skipIf(c.f16 && !device.features.has("shader-f16"))(c.name, () => check(device, c), COMPILES);
+    }
   });
 }
+
+describe("cuSeqlens", async () => {
+  const device = await openDevice();
+  afterAll(() => device.close());
+  const x = Tensor.zeros(device, [1, 2, 8, 4]);
+  const ends = (data: number[]) => Tensor.from(device, Int32Array.from(data), [data.length]);
+
+  it("gives the tokens of a padded batch the same results", async () => {
+    const [lengths, longest, H, D] = [[5, 9, 1], 9, 2, 8];
+    const tokens = lengths.reduce((sum, n) => sum + n, 0);
+    const packed = [1, 2, 3].map((seed) => numbers(tokens * H * D, seed));
+    const starts = lengths.map((_, b) => lengths.slice(0, b).reduce((sum, n) => sum + n, 0));
+    const pad = (data: Float32Array) => {
+      const out = new Float32Array(lengths.length * longest * H * D);
+      for (const [b, n] of lengths.entries()) {
+        const rows = data.subarray(starts[b]! * H * D, (starts[b]! + n) * H * D);
+        out.set(rows, b * longest * H * D);
+      }
+      return Tensor.from(device, out, [lengths.length, longest, H, D]).transpose(1, 2);
+    };
+    const mask = lengths.flatMap((n) => Array.from({ length: longest }, (_, j) => (j < n ? 1 : 0)));
+    const wanted = scaledDotProductAttention(...(packed.map(pad) as [Tensor, Tensor, Tensor]), {
+      mask: Tensor.from(device, Uint8Array.from(mask), [lengths.length, 1, 1, longest]),
+    });
+    const views = packed.map((data) =>
+      Tensor.from(device, data, [tokens, H, D]).transpose(0, 1).unsqueeze(0),
+    ) as [Tensor, Tensor, Tensor];
+    const y = scaledDotProductAttention(...views, { cuSeqlens: ends([...starts, tokens]) });
+    const [got, all] = [
+      await y.transpose(1, 2).contiguous().toArray(),
+      await wanted.transpose(1, 2).contiguous().toArray(),
+    ];
+    for (const [b, n] of lengths.entries()) {
+      const row = all.subarray(b * longest * H * D, (b * longest + n) * H * D);
+      const part = got.subarray(starts[b]! * H * D, (starts[b]! + n) * H * D);
+      expect(difference(part, Float64Array.from(row))).toBeLessThan(3e-6);
+    }
+  });
+
+  it("has the gradient of its output", async () => {
+    const leaves = [1, 2, 3].map((seed) =>
+      Tensor.from(device, numbers(2 * 8 * 4, seed), [1, 2, 8, 4], { requiresGrad: true }),
+    );
+    const cuSeqlens = ends([0, 3, 7]);
+    await gradcheck((...[q, k, v]) => scaledDotProductAttention(q!, k!, v!, { cuSeqlens }), leaves);
+  });
+
+  it("is told apart from what does not fit", () => {
+    const call =
+      (cuSeqlens: Tensor, options = {}) =>
+      () =>
+        scaledDotProductAttention(x, x, x, { cuSeqlens, ...options });
+    expect(call(ends([0, 8]), { mask: Tensor.zeros(device, [8, 8]) })).toThrow(/no padding to mask/);
+    expect(call(Tensor.zeros(device, [2]))).toThrow(/must be i32/);
+    expect(call(ends([8]))).toThrow(/sequences \+ 1/);
+    const two = Tensor.zeros(device, [2, 2, 8, 4]);
+    expect(() => scaledDotProductAttention(two, two, two, { cuSeqlens: ends([0, 8]) })).toThrow(
+      /x\.reshape\(\[T, H, D\]\)/,
+    );
+  });
+});

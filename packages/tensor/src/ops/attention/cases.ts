@@ -27,7 +27,7 @@ export type Layout =
   /** rows that begin at odd places: no vec4 loads without a copy */
   | "odd";
 
-/** One row of the table that test and benchmark share. Letters as in `scaledDotProductAttention`. */
+/** One row of the table of cases. Letters as in `scaledDotProductAttention`. */
 export interface AttentionCase {
   readonly name: string;
   readonly B: number;
@@ -48,7 +48,7 @@ export interface AttentionCase {
   readonly gain?: number;
 }
 
-/** Checked forward and backward by every variant. */
+/** Checked forward and backward, by the steps that the rule chooses. */
 export const cases: readonly AttentionCase[] = [
   { name: "one token", B: 2, H: 3, L: 1, S: 1, D: 32 },
   { name: "fewer tokens than lanes", B: 1, H: 2, L: 7, S: 7, D: 64 },
@@ -100,23 +100,4 @@ export const cases: readonly AttentionCase[] = [
   },
   { name: "f16 with an added mask", B: 1, H: 2, L: 18, S: 20, D: 16, f16: true, mask: "added" },
   { name: "f16 packed", B: 1, H: 2, L: 50, S: 50, D: 64, f16: true, packed: [20, 25] },
-];
-
-/** What the benchmark times. */
-export const benchmarks: readonly AttentionCase[] = [
-  { name: "BERT-base, 64 tokens", B: 16, H: 12, L: 64, S: 64, D: 64 },
-  { name: "MiniLM, 64 tokens", B: 16, H: 12, L: 64, S: 64, D: 32 },
-  {
-    name: "MiniLM, 64 tokens, padding, dropout",
-    B: 16,
-    H: 12,
-    L: 64,
-    S: 64,
-    D: 32,
-    mask: "padding",
-    dropoutP: 0.1,
-  },
-  { name: "CLIP ViT-B/16", B: 2, H: 12, L: 197, S: 197, D: 64 },
-  { name: "CLIP text", B: 4, H: 8, L: 77, S: 77, D: 64, isCausal: true },
-  { name: "BERT-base, 512 tokens", B: 1, H: 12, L: 512, S: 512, D: 64 },
 ];

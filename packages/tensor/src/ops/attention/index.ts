@@ -84,8 +84,9 @@ const attention = defineOp<Attributes, Tensor[]>({
       const whole: Call = { attributes, q, k, v, mask, g: dy!.to(q.dtype) };
       const { statistics, g } = launchDelta(whole, y, logsumexp);
       const call: Call = { ...whole, g };
-      if (dq) launch("dq", call, [statistics], [dq]);
-      if (dk && dv) launch("dkv", call, [statistics], [dk, dv]);
+      if (dq && dk && dv) launch("backward", call, [statistics], [dq, dk, dv]);
+      else if (dq) launch("dq", call, [statistics], [dq]);
+      else if (dk && dv) launch("dkv", call, [statistics], [dk, dv]);
     }
     return [dq, dk, dv].map((d, i) => (d && ctx.needsInputGrad[i] ? cast(d, q.dtype) : null));
   },

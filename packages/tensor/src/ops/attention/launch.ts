@@ -3,7 +3,14 @@ import { choose } from "../../kernels/ladder.js";
 import type { RandomRange } from "../../random/generator.js";
 import { broadcastStrides, type Shape } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
-import { type AttentionProblem, deltaKernel, ladders, type Stage, specialisation } from "./variants.js";
+import {
+  type AttentionProblem,
+  deltaKernel,
+  ladders,
+  partsAskedFor,
+  type Stage,
+  specialisation,
+} from "./variants.js";
 
 /** What an attention is asked for besides its tensors. */
 export interface Attributes {
@@ -74,8 +81,13 @@ function maskPlaces({ q, k, mask, attributes }: Call): number[] {
   return [mask.offset, ...broadcastStrides(mask.shape, mask.strides, [B, H, L, S])];
 }
 
-function params(call: Call, out: Tensor, unit: number): ParamValue[] {
-  const { attributes, q, k, v, mask, g } = call;
+/** Number of packed sequences; 0 where none are. */
+function sequencesOf({ attributes, mask }: Call): number {
+  return attributes.packed ? mask!.shape[0]! - 1 : 0;
+}
+
+function params(call: Call, [out, out2]: readonly Tensor[], unit: number): ParamValue[] {
+  const { attributes, q, k, v, g } = call;
   const { H, L, S, D } = sizesOf(q.shape, k.shape);
   return [
     H,
@@ -91,13 +103,14 @@ function params(call: Call, out: Tensor, unit: number): ParamValue[] {
     attributes.dropBelow,
     f32(65536 / (65536 - attributes.dropBelow)),
     ...attributes.random.params,
-    ...places(out, unit).slice(1),
-    attributes.packed ? mask!.shape[0]! - 1 : 0,
+    ...places(out!, unit).slice(1),
+    sequencesOf(call),
+    ...(out2 ? places(out2, unit).slice(1) : []),
   ];
 }
 
 /** Products of [L, D] by [D, S] size that a stage makes, what it computes again included. */
-const PRODUCTS: Readonly<Record<Stage, number>> = { forward: 2, dq: 3, dkv: 4 };
+const PRODUCTS: Readonly<Record<Stage, number>> = { forward: 2, dq: 3, dkv: 4, backward: 5 };
 
 /** Floating-point operations of a stage. Packed sequences are taken to be of equal length: their lengths are on the GPU. */
 export function flopOf(stage: Stage, { B, H, L, S, D }: Sizes, sequences = 1): number {
@@ -106,24 +119,33 @@ export function flopOf(stage: Stage, { B, H, L, S, D }: Sizes, sequences = 1): n
 
 /**
  * Runs one stage with the step that `choose` picks. `read` are the tensors it reads after q, k, v, the mask and, in backward, g;
- * `made` those it writes, all laid out alike.
+ * `made` those it writes: all laid out alike, in `backward` dq in its way and dk and dv in theirs.
  */
 export function launch(stage: Stage, call: Call, read: readonly Tensor[], made: readonly Tensor[]): void {
   const { device } = call.q;
   const problem = problemOf(call);
   const { step } = choose(device, ladders[stage], problem);
+  if (step.apart || (stage === "backward" && partsAskedFor(device))) {
+    launch("dq", call, read, made.slice(0, 1));
+    launch("dkv", call, read, made.slice(1));
+    return;
+  }
   const [q, k, v] = [call.q, call.k, call.v].map((x) => readable(x, step.vec4)) as [Tensor, Tensor, Tensor];
   const g = call.g && readable(call.g, step.vec4);
   // Without a mask the binding needs some buffer all the same; nothing reads it.
   const tensors = [q, k, v, call.mask ?? q, ...(g ? [g] : []), ...read, ...made];
-  const sequences = call.attributes.packed ? Math.max(1, call.mask!.shape[0]! - 1) : 1;
+  const sequences = sequencesOf(call);
   const bytes = tensors.reduce((sum, t) => sum + t.numel * (t.dtype === "f16" ? 2 : 4), 0);
+  const rows = stage === "dkv" ? problem.S : problem.L;
   device.run(step.kernel(problem.dropout), {
     buffers: tensors.map((t) => t.storage.buffer),
-    params: params({ ...call, q, k, v, ...(g ? { g } : {}) }, made[0]!, step.vec4 ? 4 : 1),
-    grid: [Math.ceil((stage === "dkv" ? problem.S : problem.L) / step.rows(device)), problem.H, problem.B],
+    params: params({ ...call, q, k, v, ...(g ? { g } : {}) }, made, step.vec4 ? 4 : 1),
+    grid:
+      stage === "backward"
+        ? [1, problem.H, call.attributes.packed ? sequences + 1 : problem.B]
+        : [Math.ceil(rows / step.rows(device)), problem.H, problem.B],
     specialisation: specialisation(step, device, problem),
-    cost: { flop: flopOf(stage, problem, sequences), bytes },
+    cost: { flop: flopOf(stage, problem, Math.max(1, sequences)), bytes },
   });
 }
 
@@ -135,7 +157,7 @@ export function launchDelta(call: Call, y: Tensor, logsumexp: Tensor): { statist
   const statistics = Tensor.empty(device, [B, H, L, 2]);
   device.run(deltaKernel, {
     buffers: [y, g, logsumexp, statistics].map((t) => t.storage.buffer),
-    params: params({ ...call, g }, y, 1),
+    params: params({ ...call, g }, [y], 1),
     grid: [Math.ceil(L / 64), H, B],
     specialisation: { types: { T: call.q.dtype } },
   });

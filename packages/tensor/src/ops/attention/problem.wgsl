@@ -12,6 +12,7 @@ struct Params {
   seed: vec2<u32>, offset: vec2<u32>,
   out_batch: u32, out_head: u32, out_row: u32,
   sequences: u32,
+  out2_batch: u32, out2_head: u32, out2_row: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 
@@ -25,7 +26,8 @@ fn k_at(b: u32, h: u32, j: u32) -> u32 { return params.k_offset + b * params.k_b
 fn v_at(b: u32, h: u32, j: u32) -> u32 { return params.v_offset + b * params.v_batch + h * params.v_head + j * params.v_row; }
 fn g_at(b: u32, h: u32, i: u32) -> u32 { return params.g_offset + b * params.g_batch + h * params.g_head + i * params.g_row; }
 
-// Where a row of what the kernel writes begins (`dk` and `dv` lie alike; `delta` reads the output there).
+// Where a row of what the kernel writes begins (`dk` and `dv` lie alike; `delta` reads the output there). A kernel that writes dq, dk
+// and dv has dq in these places, dk and dv in `out2`.
 fn out_at(b: u32, h: u32, n: u32) -> u32 { return b * params.out_batch + h * params.out_head + n * params.out_row; }
 
 // Where the statistics of a query are: [B, H, L].

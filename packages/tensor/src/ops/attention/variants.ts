@@ -5,6 +5,8 @@ import { type Ladder, type LadderStep, type OwnKernel, sizeBucket } from "../../
 import { constantOf } from "../../kernels/own.js";
 import philox from "../../random/philox.wgsl";
 import attend from "./attend.wgsl";
+import backwardNaive from "./backward/1-naive.wgsl";
+import backwardTogether from "./backward/3-together.wgsl";
 import broadcast from "./broadcast.wgsl";
 import deltaSource from "./delta.wgsl";
 import dkvNaive from "./dkv/1-naive.wgsl";
@@ -21,8 +23,8 @@ import noDropout from "./no-dropout.wgsl";
 import problemSource from "./problem.wgsl";
 import tile from "./tile.wgsl";
 
-/** The three kernels of an attention: the output, the gradient of the queries, the gradients of keys and values. */
-export type Stage = "forward" | "dq" | "dkv";
+/** Jobs of an attention: the output; the gradient of the queries; those of keys and values; all three gradients at once. */
+export type Stage = "forward" | "dq" | "dkv" | "backward";
 
 /** What the choice of a step may depend on. Letters as in `scaledDotProductAttention`. */
 export interface AttentionProblem {
@@ -44,11 +46,13 @@ export interface AttentionProblem {
 
 /** One step of the ladder of a stage. */
 export interface AttentionStep extends LadderStep<AttentionProblem> {
+  /** No kernel of its own: the ladders of the parts, one after the other. */
+  readonly apart?: boolean;
   /** Loads four values at once: offsets and strides must be multiples of 4. */
   readonly vec4: boolean;
   /** The program; one with dropout has more text. */
   kernel(dropout: boolean): Kernel;
-  /** Rows (queries, or keys in `dkv`) that one workgroup covers. */
+  /** Rows (queries, or keys in `dkv`) that one workgroup covers; not asked for in `backward`, where it covers a head. */
   rows(device: Device): number;
   /** Further constants of the text. */
   constants(device: Device): Readonly<Record<string, number>>;
@@ -59,10 +63,20 @@ export function provided(withDropout: boolean): readonly string[] {
   return [problemSource, ...(withDropout ? [philox, dropout] : [noDropout]), attend];
 }
 
-const OPS = { forward: "attention", dq: "attention.dq", dkv: "attention.dkv" } as const;
+const OPS = {
+  forward: "attention",
+  dq: "attention.dq",
+  dkv: "attention.dkv",
+  backward: "attention.backward",
+} as const;
 
-/** Rows of an invocation in the subgroup step. */
-const ROWS = 2;
+/**
+ * Rows of an invocation in the subgroup step. Each makes llvmpipe compile longer; forward, the shortest program, can afford four
+ * there.
+ */
+function subgroupRows(stage: Stage, device: Device): number {
+  return stage === "forward" && device.subgroupSize === 8 ? 4 : 2;
+}
 
 /** Smallest subgroup the adapter may use; 0 without subgroups. */
 function smallestSubgroup(device: Device): number {
@@ -100,7 +114,7 @@ function makeStep(
 const inFours = ({ D }: AttentionProblem) => (D % 4 === 0 ? null : `heads ${D} wide: no multiple of 4`);
 
 function makeLadder(
-  stage: Stage,
+  stage: Exclude<Stage, "backward">,
   sources: Readonly<Record<"naive" | "workgroup" | "subgroup", string>>,
 ): Ladder<AttentionProblem, AttentionStep> {
   const op = OPS[stage];
@@ -133,9 +147,9 @@ function makeLadder(
       snippets: [broadcast],
       requires: ["subgroups"],
       vec4: true,
-      rows: (device: Device) => ROWS * subgroupWorkgroup(device),
+      rows: (device: Device) => subgroupRows(stage, device) * subgroupWorkgroup(device),
       constants: (device: Device) => ({
-        ROWS,
+        ROWS: subgroupRows(stage, device),
         WORKGROUP: subgroupWorkgroup(device),
         LANES: smallestSubgroup(device) >= 8 ? 8 : 4,
       }),
@@ -152,36 +166,115 @@ function makeLadder(
         return { step: "3-subgroup", why: `subgroups of ${subgroups} or more` };
       return { step: "2-workgroup", why: subgroups >= 4 ? "width no multiple of 4" : "no subgroups" };
     },
-    shapeClass({ B, H, L, S, D, dtype, mask, isCausal, dropout: dropped, packed }) {
-      const flags = [
-        dtype,
-        mask ?? "",
-        isCausal ? "causal" : "",
-        dropped ? "dropout" : "",
-        packed ? "packed" : "",
-      ];
-      return [`${sizeBucket(B * H)}x${sizeBucket(L)}x${sizeBucket(S)}x${D}`, ...flags.filter(Boolean)].join(
-        ",",
-      );
-    },
-    own(kernel: OwnKernel) {
-      const rows = constantOf(kernel, "GROUP_ROWS");
-      const vec4 = /array<\s*vec4/.test(kernel.source.replace(/\/\/.*$/gm, ""));
-      return makeStep("", {
-        name: kernel.name,
-        idea: "your kernel",
-        source: kernel.source,
-        requires: /\bsubgroup/.test(kernel.source) ? ["subgroups"] : [],
-        vec4,
-        rows: () => rows,
-        constants: () => ({}),
-        ...(vec4 ? { fits: inFours } : {}),
-      });
-    },
+    shapeClass,
+    own: (kernel) => ownStep(op, kernel, constantOf(kernel, "GROUP_ROWS")),
   };
 }
 
-/** The ladder of each stage: `attention`, `attention.dq`, `attention.dkv`. */
+function shapeClass({
+  B,
+  H,
+  L,
+  S,
+  D,
+  dtype,
+  mask,
+  isCausal,
+  dropout: dropped,
+  packed,
+}: AttentionProblem): string {
+  const flags = [
+    dtype,
+    mask ?? "",
+    isCausal ? "causal" : "",
+    dropped ? "dropout" : "",
+    packed ? "packed" : "",
+  ];
+  return [`${sizeBucket(B * H)}x${sizeBucket(L)}x${sizeBucket(S)}x${D}`, ...flags.filter(Boolean)].join(",");
+}
+
+/** A step of a user's file: one that binds arrays of vec4 gets offsets and strides in units of four. */
+function ownStep(
+  op: string,
+  kernel: OwnKernel,
+  rows: number,
+  needs: AttentionStep["needs"] = () => null,
+): AttentionStep {
+  const text = kernel.source.replace(/\/\/.*$/gm, "");
+  const subgroups = /\bsubgroup/.test(text);
+  const vec4 = /array<\s*vec4/.test(text);
+  return makeStep(`${op}/`, {
+    name: kernel.name,
+    idea: "your kernel",
+    source: kernel.source,
+    requires: subgroups ? ["subgroups"] : [],
+    vec4,
+    rows: () => rows,
+    constants: () => ({}),
+    needs: (device) => (subgroups && !device.features.has("subgroups") ? "subgroups" : needs(device)),
+    ...(vec4 ? { fits: inFours } : {}),
+  });
+}
+
+/** Storage buffers that all three gradients at once take. */
+const TOGETHER_BUFFERS = 9;
+
+/** Both parts of backward in turn, or one kernel for both. */
+function makeBackwardLadder(): Ladder<AttentionProblem, AttentionStep> {
+  const op = OPS.backward;
+  const buffers = (device: Device) =>
+    device.limits.maxStorageBuffersPerShaderStage < TOGETHER_BUFFERS
+      ? `${TOGETHER_BUFFERS} storage buffers in a kernel`
+      : null;
+  const able = (device: Device) =>
+    smallestSubgroup(device) < 8 ? "subgroups of 8 lanes or more" : buffers(device);
+  return {
+    op,
+    steps: [
+      makeStep(`${op}/`, {
+        name: "1-naive",
+        idea: "a workgroup a head, a query and then a key an invocation at a time",
+        source: backwardNaive,
+        vec4: false,
+        rows: () => 1,
+        constants: () => ({}),
+        needs: buffers,
+      }),
+      makeStep(`${op}/`, {
+        name: "2-apart",
+        idea: "the kernels of attention.dq and attention.dkv, one after the other",
+        apart: true,
+        source: "",
+        vec4: false,
+        rows: () => 1,
+        constants: () => ({}),
+      }),
+      makeStep(`${op}/`, {
+        name: "3-together",
+        idea: "one group of eight lanes a head: scores and weights are computed again once, not twice",
+        source: backwardTogether,
+        snippets: [broadcast],
+        requires: ["subgroups"],
+        vec4: true,
+        rows: () => 1,
+        constants: () => ({ LANES: 8 }),
+        needs: able,
+        fits: inFours,
+      }),
+    ],
+    rule(device, problem) {
+      if (!device.info.isFallbackAdapter)
+        return { step: "2-apart", why: "a group of eight lanes a head would leave most of a GPU idle" };
+      if (able(device) !== null || problem.D % 4 !== 0) return { step: "2-apart", why: "it always can" };
+      if (problem.B * problem.H < 4) return { step: "2-apart", why: "too few heads" };
+      return { step: "3-together", why: "a software adapter with subgroups of 8 or more" };
+    },
+    shapeClass,
+    own: (kernel) => ownStep(op, kernel, 1, buffers),
+  };
+}
+
+/** The ladder of each stage: `attention`, `attention.dq`, `attention.dkv`, `attention.backward`. */
 export const ladders: Readonly<Record<Stage, Ladder<AttentionProblem, AttentionStep>>> = {
   forward: makeLadder("forward", {
     naive: forwardNaive,
@@ -190,7 +283,17 @@ export const ladders: Readonly<Record<Stage, Ladder<AttentionProblem, AttentionS
   }),
   dq: makeLadder("dq", { naive: dqNaive, workgroup: dqWorkgroup, subgroup: dqSubgroup }),
   dkv: makeLadder("dkv", { naive: dkvNaive, workgroup: dkvWorkgroup, subgroup: dkvSubgroup }),
+  backward: makeBackwardLadder(),
 };
+
+/**
+ * True if a kernel of `attention.dq` or `attention.dkv` was asked for and none of `attention.backward`: then the parts run, since
+ * what was asked for would not run otherwise.
+ */
+export function partsAskedFor(device: Device): boolean {
+  const asked = (op: string) => device.variants.has(op) || device.ownKernels.has(op);
+  return !asked(OPS.backward) && (asked(OPS.dq) || asked(OPS.dkv));
+}
 
 /** Constants and types of a kernel for a problem. */
 export function specialisation(

@@ -77,11 +77,7 @@ fn main(
     var u = array<vec4<f32>, 4u * ROWS>();
     for (var d = 0u; d < params.width / 4u; d++) {
       var x = array<vec4<f32>, ROWS>();
-      var z = array<vec4<f32>, ROWS>();
-      for (var r = 0u; r < ROWS; r++) {
-        x[r] = vec4<f32>(k[key[r] + d]);
-        z[r] = vec4<f32>(v[value[r] + d]);
-      }
+      for (var r = 0u; r < ROWS; r++) { x[r] = vec4<f32>(k[key[r] + d]); }
       let q_n = load_q(query, d);
       let y_0 = rows_0_to_3(q_n);
       for (var r = 0u; r < ROWS; r++) { w[4u * r] = add_dots(w[4u * r], x[r], y_0); }
@@ -91,15 +87,19 @@ fn main(
       for (var r = 0u; r < ROWS; r++) { w[4u * r + 2u] = add_dots(w[4u * r + 2u], x[r], y_2); }
       let y_3 = rows_12_to_15(q_n);
       for (var r = 0u; r < ROWS; r++) { w[4u * r + 3u] = add_dots(w[4u * r + 3u], x[r], y_3); }
+    }
+    for (var d = 0u; d < params.width / 4u; d++) {
+      var x = array<vec4<f32>, ROWS>();
+      for (var r = 0u; r < ROWS; r++) { x[r] = vec4<f32>(v[value[r] + d]); }
       let g_n = load_g(gradient, d);
-      let y_4 = rows_0_to_3(g_n);
-      for (var r = 0u; r < ROWS; r++) { u[4u * r] = add_dots(u[4u * r], z[r], y_4); }
-      let y_5 = rows_4_to_7(g_n);
-      for (var r = 0u; r < ROWS; r++) { u[4u * r + 1u] = add_dots(u[4u * r + 1u], z[r], y_5); }
-      let y_6 = rows_8_to_11(g_n);
-      for (var r = 0u; r < ROWS; r++) { u[4u * r + 2u] = add_dots(u[4u * r + 2u], z[r], y_6); }
-      let y_7 = rows_12_to_15(g_n);
-      for (var r = 0u; r < ROWS; r++) { u[4u * r + 3u] = add_dots(u[4u * r + 3u], z[r], y_7); }
+      let y_0 = rows_0_to_3(g_n);
+      for (var r = 0u; r < ROWS; r++) { u[4u * r] = add_dots(u[4u * r], x[r], y_0); }
+      let y_1 = rows_4_to_7(g_n);
+      for (var r = 0u; r < ROWS; r++) { u[4u * r + 1u] = add_dots(u[4u * r + 1u], x[r], y_1); }
+      let y_2 = rows_8_to_11(g_n);
+      for (var r = 0u; r < ROWS; r++) { u[4u * r + 2u] = add_dots(u[4u * r + 2u], x[r], y_2); }
+      let y_3 = rows_12_to_15(g_n);
+      for (var r = 0u; r < ROWS; r++) { u[4u * r + 3u] = add_dots(u[4u * r + 3u], x[r], y_3); }
     }
     let s_n = load_statistics((b * params.heads + h) * params.queries + queries);
     let s_0 = transpose(rows_0_to_3(s_n));
@@ -143,12 +143,8 @@ fn main(
     }
     for (var d = 0u; d < params.width / 4u; d++) {
       var x = array<vec4<f32>, ROWS>();
-      var z = array<vec4<f32>, ROWS>();
       if (i > tile.x) {
-        for (var r = 0u; r < ROWS; r++) {
-          x[r] = dk[out_at(b, h, row[r]) + d];
-          z[r] = dv[out_at(b, h, row[r]) + d];
-        }
+        for (var r = 0u; r < ROWS; r++) { x[r] = dk[out_at(b, h, row[r]) + d]; }
       }
       let q_n = load_q(query, d);
       let y_0 = rows_0_to_3(q_n);
@@ -159,20 +155,26 @@ fn main(
       for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], u[4u * r + 2u], y_2); }
       let y_3 = rows_12_to_15(q_n);
       for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], u[4u * r + 3u], y_3); }
-      let g_n = load_g(gradient, d);
-      let y_4 = rows_0_to_3(g_n);
-      for (var r = 0u; r < ROWS; r++) { z[r] = add_rows(z[r], w[4u * r], y_4); }
-      let y_5 = rows_4_to_7(g_n);
-      for (var r = 0u; r < ROWS; r++) { z[r] = add_rows(z[r], w[4u * r + 1u], y_5); }
-      let y_6 = rows_8_to_11(g_n);
-      for (var r = 0u; r < ROWS; r++) { z[r] = add_rows(z[r], w[4u * r + 2u], y_6); }
-      let y_7 = rows_12_to_15(g_n);
-      for (var r = 0u; r < ROWS; r++) { z[r] = add_rows(z[r], w[4u * r + 3u], y_7); }
       for (var r = 0u; r < ROWS; r++) {
-        if (first + r * WORKGROUP < params.keys) {
-          dk[out_at(b, h, row[r]) + d] = x[r];
-          dv[out_at(b, h, row[r]) + d] = z[r];
-        }
+        if (first + r * WORKGROUP < params.keys) { dk[out_at(b, h, row[r]) + d] = x[r]; }
+      }
+    }
+    for (var d = 0u; d < params.width / 4u; d++) {
+      var x = array<vec4<f32>, ROWS>();
+      if (i > tile.x) {
+        for (var r = 0u; r < ROWS; r++) { x[r] = dv[out_at(b, h, row[r]) + d]; }
+      }
+      let g_n = load_g(gradient, d);
+      let y_0 = rows_0_to_3(g_n);
+      for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], w[4u * r], y_0); }
+      let y_1 = rows_4_to_7(g_n);
+      for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], w[4u * r + 1u], y_1); }
+      let y_2 = rows_8_to_11(g_n);
+      for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], w[4u * r + 2u], y_2); }
+      let y_3 = rows_12_to_15(g_n);
+      for (var r = 0u; r < ROWS; r++) { x[r] = add_rows(x[r], w[4u * r + 3u], y_3); }
+      for (var r = 0u; r < ROWS; r++) {
+        if (first + r * WORKGROUP < params.keys) { dv[out_at(b, h, row[r]) + d] = x[r]; }
       }
     }
   }
