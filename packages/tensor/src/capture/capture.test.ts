@@ -160,7 +160,7 @@ describe("capture", () => {
     await value(1);
     expect(run.statistics.recorded).toBe(7);
     device.variants.delete("matmul");
-    net.dropout.p = 0.1;
+    net.dropout = new Dropout(0.1);
     await value(1);
     expect(run.statistics.recorded).toBe(8);
   });
