@@ -1,7 +1,7 @@
 // Half precision: activation memory beside f32's, and the losses of a fine-tuning run beside those of two f32 runs that differ in
 // their seed.
 //
-//   node bench/step/fp16.mjs [--model FOLDER] [--dataset FOLDER] [--steps 50] [--batch-size 16] [--json FILE]
+//   node bench/step/fp16.mjs [--model FOLDER] [--dataset FOLDER] [--steps 50] [--batch-size 8] [--json FILE]
 //
 // FOLDERs default to those below WGRAD_SHARED. The fp16 run has the seed of the first f32 run: the same head, order and dropout.
 import { mkdtempSync, rmSync } from "node:fs";
@@ -23,7 +23,7 @@ const { values: options } = parseArgs({
   options: {
     ...sources,
     steps: { type: "string", default: "50" },
-    "batch-size": { type: "string", default: "16" },
+    "batch-size": { type: "string", default: "8" },
     json: { type: "string" },
   },
 });

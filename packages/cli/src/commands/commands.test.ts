@@ -106,6 +106,21 @@ describe("train, eval, predict", () => {
     ).toEqual(["the plot is good .", "the plot is bad ."]);
   });
 
+  it("computes the step in the ways that flags ask for", async () => {
+    const folder = join(place, "ways");
+    const ways = ["--no-padding-free", "--no-capture", "--gradient-checkpointing"];
+    const args = ["--max-steps", "2", "--logging-steps", "1", "--output-dir", folder];
+    const trained = await wgrad(["train", "--model", model, "--dataset", data, ...args, ...ways]);
+    expect(trained.code).toBe(0);
+    expect(trained.err).toMatch(/^Compiled \d+ kernels$/m);
+    expect(parse(readFileSync(join(folder, "recipe.yaml"), "utf8"))).toMatchObject({
+      padding_free: false,
+      capture: false,
+      gradient_checkpointing: true,
+      fp16: false,
+    });
+  });
+
   it("refuses to mix two runs in one folder", async () => {
     const done = await wgrad(["train", "--model", model, "--dataset", data, "--output-dir", run()]);
     expect(done.code).toBe(2);

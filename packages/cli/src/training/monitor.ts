@@ -156,6 +156,7 @@ export class RunMonitor implements TrainerCallback {
       `loss ${loss.toFixed(4)}`,
       ...(logs.grad_norm === undefined ? [] : [`grad norm ${logs.grad_norm.toFixed(3)}`]),
       ...(logs.learning_rate === undefined ? [] : [`lr ${logs.learning_rate.toExponential(2)}`]),
+      ...(logs.skipped_steps ? [`${logs.skipped_steps} skipped`] : []),
       `${formatSeconds(median(this.#walls.slice(-50)))}/step`,
       ...(left > 0 ? [`${formatSeconds(left)} left`] : []),
     ];

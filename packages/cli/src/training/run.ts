@@ -99,6 +99,7 @@ export async function runTraining(run: TrainingRun, ui: Ui): Promise<TrainingRes
       train_samples_per_second: train_samples_per_second!,
       train_steps_per_second: train_steps_per_second!,
       tokens_seen: trainer.state.numInputTokensSeen,
+      ...pick(output.metrics, ["loss_scale", "skipped_steps"]),
       ...(cost
         ? {
             seconds_per_step: cost.seconds,
@@ -156,6 +157,11 @@ export function reportPredictions(
   ui.result(
     `\n${title}: ${labelIds!.length} examples, loss ${loss?.toFixed(4) ?? "–"}\n\n${formatClassificationReport(classificationReport(confusion, names))}`,
   );
+}
+
+/** Those of the named figures that there are. */
+function pick(metrics: Readonly<Record<string, number>>, names: readonly string[]): Record<string, number> {
+  return Object.fromEntries(names.flatMap((name) => (name in metrics ? [[name, metrics[name]!]] : [])));
 }
 
 function lastEvaluation(trainer: Trainer): Record<string, number> | null {
