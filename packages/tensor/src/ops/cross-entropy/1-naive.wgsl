@@ -1,6 +1,7 @@
 // cross entropy, step 1 of 4: one row an invocation. Log-softmax needs one pass: the sum so far is rescaled whenever the
 // maximum grows. A second pass only with label smoothing or probabilities as target (SPREAD).
 // Needs: nothing.
+// Measured, CPU time: 1024x1000 f32 takes 3.27 ms on llvmpipe (1.25 GB/s; a copy of as many bytes 1.1 ms), 19 ms on SwiftShader (3.68 ms).
 const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

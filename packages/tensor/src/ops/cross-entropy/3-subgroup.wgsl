@@ -1,6 +1,7 @@
 // cross entropy, step 3 of 4: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
 // Adds to step 2: two barriers a reduction in place of seven.
 // Needs: subgroups; 256 bytes of workgroup memory.
+// Measured, CPU time: 1024x1000 f32 takes 7.77 ms on llvmpipe (0.53 GB/s; a copy of as many bytes 1.1 ms), 87 ms on SwiftShader (3.68 ms).
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

@@ -1,6 +1,6 @@
 // GELU, step 1 of 4: y = x F(x), F the normal distribution function by erf. One element an invocation.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1024x1536 f32 in 16.3 ms of CPU time, 0.77 GB/s (28% of a copy).
+// Measured, CPU time: 1024x1536 f32 takes 15.9 ms on llvmpipe (0.79 GB/s; a copy of as many bytes 2.56 ms), 36.6 ms on SwiftShader (11.5 ms).
 const GROUP: u32 = 64u;  // Elements a workgroup works on
 
 @compute @workgroup_size(64)

@@ -1,6 +1,6 @@
 // GELU, step 2 of 4: four elements an invocation. Buffers are padded to 16 bytes, so the last four need no bounds check.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1024x1536 f32 in 6.1 ms, 2.06 GB/s (75% of a copy): 2.7 times step 1.
+// Measured, CPU time: 1024x1536 f32 takes 6.07 ms on llvmpipe (2.07 GB/s; a copy of as many bytes 2.56 ms), 20.9 ms on SwiftShader (11.5 ms).
 const GROUP: u32 = 64u;  // Elements a workgroup works on
 
 @compute @workgroup_size(64)

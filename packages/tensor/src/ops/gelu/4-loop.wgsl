@@ -1,7 +1,7 @@
 // GELU, step 4 of 4: an invocation takes 16 groups of four, one after the other, 256 apart.
 // Adds to step 3: fewer invocations, whose beginning and end cost a software driver more than the formula.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1024x1536 f32 in 3.1 ms of CPU time, 4.0 GB/s: 1.9 times step 3. SwiftShader: 16.4 ms, 0.77 GB/s; step 3 18.
+// Measured, CPU time: 1024x1536 f32 takes 3.25 ms on llvmpipe (3.87 GB/s; a copy of as many bytes 2.56 ms), 16.5 ms on SwiftShader (11.5 ms).
 const GROUP: u32 = 4096u;  // Elements a workgroup works on
 
 @compute @workgroup_size(256)

@@ -1,7 +1,7 @@
 // layer norm, step 1 of 6: one row an invocation, three passes over it (mean, variance, result).
 // The variance is the mean of squared differences: E[x^2] - E[x]^2 would cancel where the mean is large.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1024x768 f32 in 2.4 ms of CPU time; a copy takes 2.3.
+// Measured, CPU time: 1024x384 f32 takes 2.18 ms on llvmpipe (1.44 GB/s; a copy of as many bytes 0.56 ms), 9.77 ms on SwiftShader (3.59 ms).
 const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

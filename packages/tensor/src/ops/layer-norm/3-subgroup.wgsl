@@ -1,7 +1,7 @@
 // layer norm, step 3 of 6: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
 // Adds to step 2: two barriers a reduction in place of seven.
 // Needs: subgroups; 256 bytes of workgroup memory.
-// Measured on llvmpipe, 2 cores: 1024x768 f32 in 7.9 ms of CPU time; a copy takes 2.3.
+// Measured, CPU time: 1024x384 f32 takes 6.11 ms on llvmpipe (0.52 GB/s; a copy of as many bytes 0.56 ms), 65.2 ms on SwiftShader (3.59 ms).
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

@@ -2,7 +2,7 @@
 // Adds to step 1: two reads of the row in place of three. The components of V keep a mean each, which are merged at the end.
 // No barriers, so that this is the step for software drivers; a GPU needs more rows than it has lanes for it to pay.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1024x768 f32 in 1.9 ms of CPU time; a copy takes 2.3.
+// Measured, CPU time: 1024x384 f32 takes 1.08 ms on llvmpipe (2.92 GB/s; a copy of as many bytes 0.56 ms), 7.58 ms on SwiftShader (3.59 ms).
 const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

@@ -1,7 +1,7 @@
 // softmax, step 1 of 6: one row an invocation, three passes over it (maximum, sum, result).
 // Elements of a row stand `inner` apart, so that rows along any dimension are taken without a copy.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1536x128 f32 in 0.66 ms of CPU time; a copy takes 0.76.
+// Measured, CPU time: 2048x512 f32 takes 3.61 ms on llvmpipe (2.33 GB/s; a copy of as many bytes 1.32 ms), 20.2 ms on SwiftShader (6.43 ms).
 const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

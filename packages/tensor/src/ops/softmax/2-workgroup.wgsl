@@ -1,7 +1,7 @@
 // softmax, step 2 of 6: one row a workgroup of 64 invocations, which share the maximum and the sum by trees in workgroup
 // memory. Neighbouring invocations read neighbouring elements.
 // Needs: 256 bytes of workgroup memory.
-// Measured on llvmpipe, 2 cores: 1536x128 f32 in 8.5 ms of CPU time; a copy takes 0.76.
+// Measured, CPU time: 2048x512 f32 takes 18.7 ms on llvmpipe (0.45 GB/s; a copy of as many bytes 1.32 ms), 232 ms on SwiftShader (6.43 ms).
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

@@ -2,7 +2,7 @@
 // Adds to step 2: maximum and sum in one pass over memory (the sum so far is rescaled whenever the maximum grows), and two
 // barriers a reduction in place of seven.
 // Needs: subgroups; 256 bytes of workgroup memory.
-// Measured on llvmpipe, 2 cores: 1536x128 f32 in 7.1 ms of CPU time; a copy takes 0.76.
+// Measured, CPU time: 2048x512 f32 takes 12.9 ms on llvmpipe (0.65 GB/s; a copy of as many bytes 1.32 ms), 144 ms on SwiftShader (6.43 ms).
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

@@ -3,7 +3,7 @@
 // Elements of a row stand `inner` apart, as in step 1.
 // No barriers, so that this is the step for software drivers; a GPU needs more rows than it has lanes for it to pay.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1536x128 f32 in 0.55 ms of CPU time; a copy takes 0.76.
+// Measured, CPU time: 2048x512 f32 takes 3.23 ms on llvmpipe (2.59 GB/s; a copy of as many bytes 1.32 ms), 20.9 ms on SwiftShader (6.43 ms).
 const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

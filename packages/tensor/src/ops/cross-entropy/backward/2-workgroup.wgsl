@@ -1,4 +1,5 @@
 // cross entropy backward, step 2 of 2: one row a workgroup of 64 invocations, for many classes. Needs: nothing.
+// Measured, CPU time: 1024x1000 f32 takes 5.06 ms on llvmpipe (1.62 GB/s; a copy of as many bytes 1.21 ms), 27.4 ms on SwiftShader (7.88 ms).
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

@@ -1,5 +1,6 @@
 // embedding gradient, step 1 of 4: a workgroup takes a row of the table and looks through all indices for it.
 // Writes every row, the zeros too. Needs: nothing.
+// Measured, CPU time: 1024x30522x384 f32 takes 3754 ms on llvmpipe (0.01 GB/s; a copy of as many bytes 10.4 ms).
 const GROUP_ROWS: u32 = 1u;  // rows of the table a workgroup works on
 
 @compute @workgroup_size(64)

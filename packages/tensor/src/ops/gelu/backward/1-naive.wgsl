@@ -1,6 +1,6 @@
 // GELU backward, step 1 of 5: dx = dy (F(x) + x F'(x)), F the normal distribution function by erf. One element an invocation.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1024x1536 f32 in 22.9 ms of CPU time, 0.83 GB/s (31% of a copy).
+// Measured, CPU time: 1024x1536 f32 takes 17.5 ms on llvmpipe (1.08 GB/s; a copy of as many bytes 3.56 ms), 53.4 ms on SwiftShader (14.2 ms).
 const GROUP: u32 = 64u;  // Elements a workgroup works on
 
 @compute @workgroup_size(64)

@@ -1,6 +1,6 @@
 // GELU backward, step 2 of 5: four elements an invocation.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1024x1536 f32 in 7.4 ms, 2.6 GB/s (94% of a copy): 3.1 times step 1.
+// Measured, CPU time: 1024x1536 f32 takes 8.67 ms on llvmpipe (2.18 GB/s; a copy of as many bytes 3.56 ms), 30.2 ms on SwiftShader (14.2 ms).
 const GROUP: u32 = 64u;  // Elements a workgroup works on
 
 @compute @workgroup_size(64)

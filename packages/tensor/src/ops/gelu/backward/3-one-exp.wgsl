@@ -1,6 +1,6 @@
 // GELU backward, step 3 of 5: exp(-x^2 / 2) is in F's tail and in its derivative; it is made once.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1024x1536 f32 in 6.8 ms, 2.8 GB/s: 1.08 times step 2.
+// Measured, CPU time: 1024x1536 f32 takes 6.95 ms on llvmpipe (2.72 GB/s; a copy of as many bytes 3.56 ms), 30.8 ms on SwiftShader (14.2 ms).
 const GROUP: u32 = 64u;  // Elements a workgroup works on
 
 @compute @workgroup_size(64)

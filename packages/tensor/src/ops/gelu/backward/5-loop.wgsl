@@ -1,7 +1,7 @@
 // GELU backward, step 5 of 5: an invocation takes 16 groups of four, one after the other, 256 apart.
 // Adds to step 4: fewer invocations, whose beginning and end cost a software driver more than the formula.
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1024x1536 f32 in 4.9 ms of CPU time, 3.9 GB/s: 1.35 times step 4. SwiftShader: 22.8 ms, 0.83 GB/s; step 4 24.
+// Measured, CPU time: 1024x1536 f32 takes 5.15 ms on llvmpipe (3.66 GB/s; a copy of as many bytes 3.56 ms), 22.6 ms on SwiftShader (14.2 ms).
 const GROUP: u32 = 4096u;  // Elements a workgroup works on
 
 @compute @workgroup_size(256)

@@ -1,6 +1,6 @@
 // layer norm backward, step 1 of 5: dx of one row an invocation, two passes over it (the two means, result).
 // Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1024x768 f32 in 3.2 ms of CPU time; a copy takes 2.3.
+// Measured, CPU time: 1024x384 f32 takes 1.66 ms on llvmpipe (2.85 GB/s; a copy of as many bytes 0.83 ms), 12.5 ms on SwiftShader (4.35 ms).
 const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

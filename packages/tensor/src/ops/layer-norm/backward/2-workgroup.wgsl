@@ -1,6 +1,6 @@
 // layer norm backward, step 2 of 5: dx of one row a workgroup of 64 invocations, sums by trees in workgroup memory.
 // Needs: 256 bytes of workgroup memory.
-// Measured on llvmpipe, 2 cores: 1024x768 f32 in 10 ms of CPU time; a copy takes 2.3.
+// Measured, CPU time: 1024x384 f32 takes 7.68 ms on llvmpipe (0.61 GB/s; a copy of as many bytes 0.83 ms), 132 ms on SwiftShader (4.35 ms).
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

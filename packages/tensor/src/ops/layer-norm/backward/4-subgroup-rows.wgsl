@@ -1,6 +1,7 @@
 // layer norm backward, step 4 of 5: dx of one row a subgroup of SUBGROUP lanes, 64 / SUBGROUP rows a workgroup.
 // Adds to step 3: no barrier and no workgroup memory; short rows leave no invocation without work.
 // Needs: subgroups of one size that the adapter names.
+// Measured, CPU time: 1024x384 f32 takes 1.5 ms on llvmpipe (3.15 GB/s; a copy of as many bytes 0.83 ms), 10.8 ms on SwiftShader (4.35 ms).
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) w: vec3<u32>,

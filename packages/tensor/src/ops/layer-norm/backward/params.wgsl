@@ -1,4 +1,5 @@
-// What every program of layer norm's backward shares; `x` is what was normalised. With n = (x - mean) rstd and g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)), means over the row.
+// What every program of layer norm's backward shares; `x` is what was normalised. With n = (x - mean) rstd and g = dy weight:  dx =
+// rstd (g - mean(g) - n mean(g n)), means over the row.
 struct Params {
   rows: u32, length: u32, x_offset: u32, dy_offset: u32, weight_offset: u32,
   scale: f32,  // 1 / number of elements of a row

@@ -2,6 +2,7 @@
 //   parts[block][0][column] = sum of dy n,  parts[block][1][column] = sum of dy
 // An invocation owns a column (or four) of a block, so that neighbours read neighbouring columns; no atomics, so the sums
 // are the same in every run. Adds to step 1: invocations enough for a GPU. Needs: nothing.
+// Measured, CPU time: 1024x384 f32 takes 0.75 ms on llvmpipe (4.17 GB/s; a copy of as many bytes 0.57 ms), 8.24 ms on SwiftShader (2.76 ms).
 struct Params { rows: u32, length: u32, x_offset: u32, dy_offset: u32, blocks: u32, block_rows: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Elements>;

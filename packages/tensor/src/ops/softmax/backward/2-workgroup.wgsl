@@ -1,6 +1,6 @@
 // softmax backward, step 2 of 5: one row a workgroup of 64 invocations, which share the sum by a tree in workgroup memory.
 // Needs: 256 bytes of workgroup memory.
-// Measured on llvmpipe, 2 cores: 1536x128 f32 in 12 ms of CPU time; a copy takes 0.76.
+// Measured, CPU time: 2048x512 f32 takes 21.5 ms on llvmpipe (0.58 GB/s; a copy of as many bytes 2.04 ms), 149 ms on SwiftShader (12.1 ms).
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

@@ -1,7 +1,7 @@
 // softmax backward, step 3 of 5: one row a workgroup of 64 invocations, reduced by subgroups of whatever size.
 // Adds to step 2: two barriers in place of seven.
 // Needs: subgroups; 256 bytes of workgroup memory.
-// Measured on llvmpipe, 2 cores: 1536x128 f32 in 3.8 ms of CPU time; a copy takes 0.76.
+// Measured, CPU time: 2048x512 f32 takes 10.8 ms on llvmpipe (1.16 GB/s; a copy of as many bytes 2.04 ms), 125 ms on SwiftShader (12.1 ms).
 const GROUP_ROWS: u32 = 1u;  // rows a workgroup works on
 
 @compute @workgroup_size(64)

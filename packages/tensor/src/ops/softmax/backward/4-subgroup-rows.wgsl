@@ -1,6 +1,7 @@
 // softmax backward, step 4 of 5: one row a subgroup of SUBGROUP lanes, 64 / SUBGROUP rows a workgroup.
 // Adds to step 3: no barrier and no workgroup memory; short rows leave no invocation without work.
 // Needs: subgroups of one size that the adapter names.
+// Measured, CPU time: 2048x512 f32 takes 2.67 ms on llvmpipe (4.72 GB/s; a copy of as many bytes 2.04 ms), 22.9 ms on SwiftShader (12.1 ms).
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) w: vec3<u32>,
