@@ -37,7 +37,7 @@ function runCommand(line: string) {
     cwd: folder,
     encoding: "utf8",
     timeout: 120_000,
-    env: { ...process.env, NO_COLOR: "1", WGRAD_CACHE: join(folder, "cache") },
+    env: { ...process.env, NO_COLOR: "1" },
   });
 }
 
