@@ -61,6 +61,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
 //   every row stored by code of its own     as fast, twice the compile time: 1.3 s in place of 0.6 without any epilogue
 //   the row to store taken from a copy of `sums` by index: 20 to 30% slower
 //   rows stored 4 at a time, not 8          a · b 23 in place of 28, a · bᵀ 28 in place of 23: the compiler spills other registers
+//   gelu by the one formula of `../gelu/tail.wgsl`: a · b 19 in place of 24, for the smaller loop of stores is unrolled again
+//   the length of that loop as a parameter   a · b 25 in place of 23, a · bᵀ 24 in place of 26, aᵀ · b 18 in place of 26
 //   rounds of 8 k                           14 to 16, and 1.0 to 2.1 s to compile: the loop leaves the instruction cache
 //   tiles in bands of 4 or 8 columns        no difference that shows in the noise (caches hold what the rows of tiles share)
 //   loops over the four rows of a block inside `a_block` and `b_block`: 6, because they are not unrolled
