@@ -11,6 +11,7 @@ import subgroup from "./4-subgroup.wgsl";
 import workgroup from "./5-workgroup.wgsl";
 import splitK from "./7-split-k.wgsl";
 import subgroupMatrix from "./8-subgroup-matrix.wgsl";
+import named from "./9-named.wgsl";
 import accumulate from "./accumulate.wgsl";
 import activation from "./activation.wgsl";
 import blocksStrided from "./blocks-strided.wgsl";
@@ -280,6 +281,16 @@ const steps: readonly MatmulStep[] = [
     launch: (device, problem) =>
       matrixLaunch(fragments(device, componentOf(problem))!, device.subgroupSize, componentOf(problem)),
   },
+  {
+    name: "9-named",
+    idea: "step 3 with a name for every register, for compilers that keep arrays in memory",
+    kernels: blocks("9-named", named),
+    sumsRows: true,
+    oneProgram: false,
+    needs: always,
+    fits: halves,
+    launch: () => ({ rows: 64, columns: 64, constants: { WIDTH: 8, HEIGHT: 8 } }),
+  },
 ];
 
 /**
@@ -296,6 +307,9 @@ function rule(device: Device, problem: MatmulProblem): { step: string; why: stri
   }
   if (m * Math.ceil(n / 8) <= 4 || (lanes < 4 && Math.min(m, n) <= 8)) {
     return { step: "1-naive", why: "so few elements that most of a tile would be thrown away" };
+  }
+  if (device.info.architecture === "swiftshader") {
+    return { step: "9-named", why: "its compiler keeps arrays in memory" };
   }
   if (processor) {
     return lanes >= 4
