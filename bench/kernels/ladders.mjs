@@ -10,7 +10,7 @@
 import { parseArgs } from "node:util";
 import { benchEntry } from "@wgrad/tensor/lab";
 import { fail } from "../../scripts/lib/shell.mjs";
-import { cpuTime, entriesOf, figuresOf, openLab, peakLine } from "../lib/lab.mjs";
+import { cpuTime, entriesOf, figuresOf, openLab, peakLine, tooLong } from "../lib/lab.mjs";
 import { short, table, writeJson } from "../lib/report.mjs";
 
 const { values: options } = parseArgs({
@@ -30,8 +30,7 @@ try {
   for (const entry of entriesOf(options.op)) {
     console.log(`\n${entry.ladder.op}: ${entry.summary}`);
     for (const shape of options.shape ? [options.shape] : entry.benchShapes) {
-      const { flop, bytes } = entry.workload(shape);
-      if (!options.all && !options.shape && (flop > 0.1 * peaks.flops || bytes > peaks.bytes)) {
+      if (!options.all && !options.shape && tooLong(entry.workload(shape), peaks)) {
         console.log(`\n${shape}: left out, too long for this adapter`);
         continue;
       }

@@ -1,11 +1,14 @@
 // How good the tuner's choices are: it measures each shape class for a moment; then every shape of the benchmarks is measured at
 // length, and the step it gets from the tuning is compared with the fastest one. Beside it the choice of the ladders' rules.
 //
-//   node bench/kernels/tuner.mjs [--op matmul,softmax] [--tune-seconds 60] [--seconds 0.5] [--json file|auto]
+//   node bench/kernels/tuner.mjs [--op matmul,softmax] [--tune-seconds 120] [--seconds 0.5] [--all]
+//                               [--json file|auto]
+//
+// Without --all, shapes that would take a slow adapter minutes are left out.
 import { parseArgs } from "node:util";
 import { benchEntry, loadTuning, tune } from "@wgrad/tensor/lab";
 import { fail } from "../../scripts/lib/shell.mjs";
-import { costOf, cpuTime, entriesOf, openLab } from "../lib/lab.mjs";
+import { costOf, cpuTime, entriesOf, openLab, tooLong } from "../lib/lab.mjs";
 import { checkTable, short, table, writeJson } from "../lib/report.mjs";
 
 /** Steps that the tuner found this much slower than the best of their class are not measured again. */
@@ -14,15 +17,20 @@ const FAR = 1.6;
 const { values: options } = parseArgs({
   options: {
     op: { type: "string", default: "" },
-    "tune-seconds": { type: "string", default: "60" },
+    "tune-seconds": { type: "string", default: "120" },
     seconds: { type: "string", default: "0.5" },
+    all: { type: "boolean", default: false },
     json: { type: "string" },
   },
 });
 
 try {
-  const { device, adapter } = await openLab();
-  const entries = entriesOf(options.op);
+  const { device, adapter, peaks } = await openLab();
+  const measurable = (entry) => (shape) => options.all || !tooLong(entry.workload(shape), peaks);
+  const entries = entriesOf(options.op).map((entry) => ({
+    ...entry,
+    benchShapes: entry.benchShapes.filter(measurable(entry)),
+  }));
   const start = performance.now();
   const tuning = await tune(device, entries, { seconds: Number(options["tune-seconds"]), cpuTime });
   const tuneSeconds = (performance.now() - start) / 1000;

@@ -39,6 +39,9 @@ export function entriesOf(ops) {
   return ops ? ops.split(",").map((op) => entryOf(entries, op)) : entries;
 }
 
+/** Whether a plain step would take this adapter minutes: over 0.1 s of arithmetic, or 1 s of copying, at its peaks. */
+export const tooLong = ({ flop, bytes }, peaks) => flop > 0.1 * peaks.flops || bytes > peaks.bytes;
+
 /** Seconds of one call of a row of the lab's bench: its median, by the clock that counts. */
 export const costOf = (row) => (row.cpuSeconds ?? row.seconds).median;
 
