@@ -13,7 +13,7 @@ import { entries } from "./lab.js";
 import { attentionReference } from "./reference.js";
 
 /** Milliseconds for one case: the first of its kind compiles three kernels, which takes a busy software driver long. */
-const COMPILES = 300_000;
+const COMPILES = 600_000;
 
 /** Uniform numbers around 0 with variance 1, the same on every run. */
 function numbers(count: number, seed: number): Float32Array {
@@ -241,9 +241,8 @@ async function check(device: Device, c: AttentionCase): Promise<void> {
 
 /** Of the lab's shapes, enough for each flag once: every combination of flags compiles every step. `wgrad kernels check` runs all. */
 const shapes = [
-  ...["1x1x1x1x4", "1x2x63x63x16", "1x1x130x130x32", "1x2x70x5x8", "1x2x20x40x80", "1x2x9x18x6"],
-  ...["2x2x35x50x16,full", "2x2x34x20x16,added", "1x2x70x70x16,causal", "2x2x70x70x16,mask,dropout"],
-  ...["5x2x40x40x16,packed", "4x2x33x33x32,packed,dropout", "2x2x40x40x32,f16"],
+  ...["1x1x1x1x4", "1x2x63x63x16", "1x2x70x5x8", "1x2x9x18x6", "2x2x35x50x16,full", "2x2x34x20x16,added"],
+  ...["1x2x70x70x16,causal", "2x2x70x70x16,mask,dropout", "4x2x33x33x32,packed,dropout", "2x2x40x40x32,f16"],
 ];
 
 for (const [label, options] of [

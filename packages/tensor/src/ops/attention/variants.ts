@@ -12,13 +12,16 @@ import deltaSource from "./delta.wgsl";
 import dkvNaive from "./dkv/1-naive.wgsl";
 import dkvWorkgroup from "./dkv/2-workgroup.wgsl";
 import dkvSubgroup from "./dkv/3-subgroup.wgsl";
+import dkvRegisters from "./dkv/4-registers.wgsl";
 import dqNaive from "./dq/1-naive.wgsl";
 import dqWorkgroup from "./dq/2-workgroup.wgsl";
 import dqSubgroup from "./dq/3-subgroup.wgsl";
+import dqRegisters from "./dq/4-registers.wgsl";
 import dropout from "./dropout.wgsl";
 import forwardNaive from "./forward/1-naive.wgsl";
 import forwardWorkgroup from "./forward/2-workgroup.wgsl";
 import forwardSubgroup from "./forward/3-subgroup.wgsl";
+import forwardRegisters from "./forward/4-registers.wgsl";
 import noDropout from "./no-dropout.wgsl";
 import problemSource from "./problem.wgsl";
 import tile from "./tile.wgsl";
@@ -89,6 +92,9 @@ function subgroupWorkgroup(device: Device): number {
   return Math.min(32, Math.max(8, device.subgroupSize || 32));
 }
 
+/** Invocations of a workgroup in the register step: few, so that short sequences waste little. */
+const REGISTERS_WORKGROUP = 8;
+
 type StepParts = Omit<AttentionStep, "kernel" | "needs"> & {
   readonly source: string;
   readonly snippets?: readonly string[];
@@ -115,7 +121,7 @@ const inFours = ({ D }: AttentionProblem) => (D % 4 === 0 ? null : `heads ${D} w
 
 function makeLadder(
   stage: Exclude<Stage, "backward">,
-  sources: Readonly<Record<"naive" | "workgroup" | "subgroup", string>>,
+  sources: Readonly<Record<"naive" | "workgroup" | "subgroup" | "registers", string>>,
 ): Ladder<AttentionProblem, AttentionStep> {
   const op = OPS[stage];
   const row = stage === "dkv" ? "key" : "query";
@@ -156,15 +162,29 @@ function makeLadder(
       needs: (device: Device) => (smallestSubgroup(device) >= 4 ? null : "subgroups of 4 lanes or more"),
       fits: inFours,
     },
+    {
+      name: "4-registers",
+      idea: "2 x 8 or 4 x 4 pairs an invocation in matrices; nothing is shared, no subgroups and no barrier",
+      source: sources.registers,
+      vec4: true,
+      rows: () => (stage === "dkv" ? 4 : 2) * REGISTERS_WORKGROUP,
+      constants: () => ({ WORKGROUP: REGISTERS_WORKGROUP }),
+      fits: inFours,
+    },
   ] satisfies StepParts[];
   return {
     op,
     steps: steps.map((parts: StepParts) => makeStep(`${op}/`, parts)),
-    rule(device, problem) {
-      const subgroups = smallestSubgroup(device);
-      if (subgroups >= 4 && problem.D % 4 === 0)
-        return { step: "3-subgroup", why: `subgroups of ${subgroups} or more` };
-      return { step: "2-workgroup", why: subgroups >= 4 ? "width no multiple of 4" : "no subgroups" };
+    rule(device, { D }) {
+      const lanes = smallestSubgroup(device);
+      if (D % 4 !== 0) return { step: "2-workgroup", why: "width no multiple of 4" };
+      if (lanes >= 8) return { step: "3-subgroup", why: `subgroups of ${lanes} or more` };
+      if (device.info.isFallbackAdapter)
+        return {
+          step: "4-registers",
+          why: "a software adapter, where barriers and narrow subgroups are dear",
+        };
+      return { step: "2-workgroup", why: "no subgroups of 8 lanes" };
     },
     shapeClass,
     own: (kernel) => ownStep(op, kernel, constantOf(kernel, "GROUP_ROWS")),
@@ -280,9 +300,20 @@ export const ladders: Readonly<Record<Stage, Ladder<AttentionProblem, AttentionS
     naive: forwardNaive,
     workgroup: forwardWorkgroup,
     subgroup: forwardSubgroup,
+    registers: forwardRegisters,
   }),
-  dq: makeLadder("dq", { naive: dqNaive, workgroup: dqWorkgroup, subgroup: dqSubgroup }),
-  dkv: makeLadder("dkv", { naive: dkvNaive, workgroup: dkvWorkgroup, subgroup: dkvSubgroup }),
+  dq: makeLadder("dq", {
+    naive: dqNaive,
+    workgroup: dqWorkgroup,
+    subgroup: dqSubgroup,
+    registers: dqRegisters,
+  }),
+  dkv: makeLadder("dkv", {
+    naive: dkvNaive,
+    workgroup: dkvWorkgroup,
+    subgroup: dkvSubgroup,
+    registers: dkvRegisters,
+  }),
   backward: makeBackwardLadder(),
 };
 
