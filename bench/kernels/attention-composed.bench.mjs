@@ -1,7 +1,7 @@
 // Attention in one kernel a pass beside the same composed of our own matmul, softmax and dropout, forward + backward, in turns in
 // one process: processor time, and memory at its peak.
 //
-//   node bench/kernels/attention-composed.bench.mjs [--case 64] [--reps 7] [--json file|auto]
+//   node bench/kernels/attention-composed.bench.mjs [--case 64] [--reps 7] [--limited] [--json file|auto]
 //
 // Composed: q·kᵀ, times the scale, masked, softmax, dropout, ·v, each with its own gradient, as one would write it without
 // `scaledDotProductAttention`. q, k and v are views of projections [B, T, H, D], as a model hands them over. CPU ms is the processor
@@ -17,6 +17,7 @@ const { values: options } = parseArgs({
   options: {
     case: { type: "string", default: "" },
     reps: { type: "string", default: "7" },
+    limited: { type: "boolean", default: false },
     json: { type: "string" },
   },
 });
@@ -43,7 +44,8 @@ const { openDevice, scope, Tensor, scaledDotProductAttention, dropout } = await 
   index: "scaledDotProductAttention",
   "../dropout/index": "dropout",
 });
-const device = await openDevice();
+// --limited: as on an adapter with no more than WebGPU guarantees, without subgroups.
+const device = await openDevice(options.limited ? { limits: "default", features: [] } : {});
 
 /** Numbers in [-1, 1), the same in every run. */
 const numbers = (count, seed) =>
@@ -168,6 +170,10 @@ const mib = (bytes) => short(bytes / 2 ** 20);
 const sizes = memory.map((m) => [`${m.batch} x ${m.tokens}`, mib(m.fused), mib(m.composed)]);
 console.log(`\n${table(["rows x tokens", "fused MiB", "composed MiB"], sizes)}`);
 console.log(`\n${checkTable(checks)}`);
-writeJson(options.json, "attention-composed", device.info, { rows, memory, checks });
+writeJson(options.json, options.limited ? "attention-composed-limited" : "attention-composed", device.info, {
+  rows,
+  memory,
+  checks,
+});
 device.close();
 if (!checks.every(isMet)) process.exitCode = 1;

@@ -1,8 +1,7 @@
 // Gradients of keys and values, step 2: tiles of 32 keys and 32 queries in workgroup memory.
 // Adds to step 1: a row of q, k, v or g is read from storage once for 32 others; dk and dv are touched once for 32 queries.
 // Needs: 64 invocations, 16 KiB workgroup memory.
-// Measured on llvmpipe (subgroups of 8, 2 busy cores), 16 x 12 heads, 64 tokens, 64 wide: 
-// 386 ms of CPU time.
+// Measured on a busy llvmpipe (subgroups of 8), CPU time with delta of 16 x 12 heads, 64 tokens, 32 wide: 167 ms, 1.2 GFLOP per CPU-second.
 @group(0) @binding(1) var<storage, read> q: array<T>;
 @group(0) @binding(2) var<storage, read> k: array<T>;
 @group(0) @binding(3) var<storage, read> v: array<T>;

@@ -1,6 +1,8 @@
 // Gradient of the queries, step 4: two queries an invocation in registers, eight keys at a time, and nothing shared.
 // Adds to step 1: as the forward step 4, for both products.
 // Needs: width, offsets and strides multiples of 4.
+// Measured on a busy llvmpipe (subgroups of 8), CPU time with delta of 16 x 12 heads, 64 tokens, 32 wide: 42 ms, 3.6 GFLOP per CPU-second.
+// On SwiftShader (subgroups of 4), 4 x 12 heads: 69 ms.
 @group(0) @binding(1) var<storage, read> q: array<vec4<T>>;
 @group(0) @binding(2) var<storage, read> k: array<vec4<T>>;
 @group(0) @binding(3) var<storage, read> v: array<vec4<T>>;

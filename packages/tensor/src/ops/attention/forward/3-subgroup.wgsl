@@ -3,8 +3,8 @@
 // invocation owns ROWS whole queries, so the softmax of a row needs no other lane. No workgroup memory, no barrier. The output is
 // added up in storage, 16 keys at a time; the loop over the width stays a loop, so one program serves every width.
 // Needs: subgroups of 4 lanes or more (of any size, in any order: see `broadcast.wgsl`), width, offsets and strides multiples of 4.
-// Measured on llvmpipe (subgroups of 8, 2 busy cores), 16 x 12 heads, 64 tokens, 64 wide: 
-// 17 ms of CPU time, 12 GFLOP per CPU-second.
+// Measured on a busy llvmpipe (subgroups of 8), CPU time of 16 x 12 heads, 64 tokens, 32 wide: 10.8 ms, 9.3 GFLOP per CPU-second.
+// On SwiftShader (subgroups of 4), 4 x 12 heads: 87 ms (two queries an invocation there).
 @group(0) @binding(1) var<storage, read> q: array<vec4<T>>;
 @group(0) @binding(2) var<storage, read> k: array<vec4<T>>;
 @group(0) @binding(3) var<storage, read> v: array<vec4<T>>;
@@ -136,13 +136,17 @@ fn main(
   }
 }
 
-// What did not help, on llvmpipe (CPU time of the size above, machine quieter than for the figure above):
+// Four queries an invocation (ROWS, on llvmpipe) took 7.5 ms where two took 8.9 in the same run, at a width of 32.
+// What limits it there is code: a load of a vec4 by eight lanes is 2 KiB of branches and takes 15 ns, and loops that do not fit into
+// 32 KiB of instruction cache lose what a larger tile saves.
+// What did not help, on llvmpipe (CPU time; the first lines at a width of 64 on a quieter machine, the others at 32):
 // - Queries and outputs kept in registers, the width unrolled: 19 ms with 4 rows, 35 with 1, where the loop took 14 to 15; and
-//   35 s to compile 4 rows, 7 s for 1, where the loop took 1. At width 32 it ran faster than the loop (7 ms against 9), but
-//   took 8 s to compile.
-// - 8 keys a step: 19 ms. 32 keys: 15 with 4 rows, 23 with 2. 64 keys: 24, and 4 s to compile.
-// - 4 rows in place of 2: no difference beyond the noise, twice the time to compile (6.7 s in place of 2.9 for all three
-//   kernels). 8 rows: 17 ms with 32 keys.
+//   35 s to compile 4 rows, 7 s for 1, where the loop took 1.
+// - 64 keys a step: 24 ms in place of 15, and 4 s to compile.
 // - Workgroups of 16 or 32 in place of 8: no difference.
 // - vec4 multiply-adds in place of those by component: a few percent slower.
 // - Masks and Philox in the unrolled part: several times as long to compile. They are in loops of their own, as bits.
+// - Queries or outputs in private arrays that the loop over the width indexes: 9.0 and 10.3 ms in place of 7.8.
+// - 32 keys a step: 7.6 ms in place of 7.4 with 4 rows, 8.9 in place of 9.4 with 2, and twice the time to compile.
+// - The loop over the width unrolled by two: 9.9 ms in place of 7.4.
+// - The scale multiplied into the keys in place of the scores: no difference.

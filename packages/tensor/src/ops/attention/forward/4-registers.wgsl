@@ -3,6 +3,8 @@
 // mat4x4 arithmetic: x * m is the product of one row with four, m * w four rows with their weights. No subgroups, no workgroup
 // memory, no barrier.
 // Needs: width, offsets and strides multiples of 4.
+// Measured on a busy llvmpipe (subgroups of 8), CPU time of 16 x 12 heads, 64 tokens, 32 wide: 28 ms, 3.5 GFLOP per CPU-second.
+// On SwiftShader (subgroups of 4), 4 x 12 heads: 32 ms.
 @group(0) @binding(1) var<storage, read> q: array<vec4<T>>;
 @group(0) @binding(2) var<storage, read> k: array<vec4<T>>;
 @group(0) @binding(3) var<storage, read> v: array<vec4<T>>;
@@ -111,3 +113,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (own_0) { logsumexp[statistic(b, h, i_0)] = select(row_0.top + log(row_0.total), NOWHERE, row_0.total == 0.0); }
   if (own_1) { logsumexp[statistic(b, h, i_1)] = select(row_1.top + log(row_1.total), NOWHERE, row_1.total == 0.0); }
 }
+
+// What did not help: workgroups of 16 in place of 8 invocations, no difference on either adapter.
