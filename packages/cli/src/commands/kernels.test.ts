@@ -98,6 +98,7 @@ describe("kernels check", () => {
     attention: ["2x3x7x7x64", "3x2x40x40x32,mask"],
     "attention.dq": ["3x2x40x40x32,mask"],
     "attention.dkv": ["3x2x40x40x32,mask"],
+    "attention.backward": ["3x2x40x40x32,mask"],
   };
 
   it.each(["adapter", "default"])(

@@ -72,6 +72,8 @@ describe("templates", () => {
   it.each(entries.map((entry) => [entry.ladder.op, entry] as const))("of %s are right", async (op, entry) => {
     const report = await checkOwnKernel(device, entry, ownKernel(`${op}.wgsl`, entry.contract.template), {
       repeats: 1,
+      // Every third: a program is compiled for each set of flags, and templates are steps that are checked in full elsewhere.
+      shapes: entry.checkShapes.filter((_, i) => i % 3 === 0),
     });
     expect(describeOwnKernel(report)).toMatch(/: right on all \d+ shapes of /);
   });
