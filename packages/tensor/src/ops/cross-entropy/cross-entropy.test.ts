@@ -5,7 +5,7 @@ import { numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
 import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
-import { testLadders } from "../rows/check.js";
+import { testLadders } from "../../testing/ladders.js";
 import { numbers, openBoth, stepChoices } from "../rows/testing.js";
 import { type CrossEntropyCase, cases, tolerance } from "./cases.js";
 import { crossEntropy, nllLoss } from "./index.js";

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Device } from "../../device/device.js";
 import { openDevice } from "../../node.js";
 import { Tensor } from "../../tensor.js";
-import { testLadders } from "../rows/check.js";
+import { testLadders } from "../../testing/ladders.js";
 import { openBoth, stepChoices } from "../rows/testing.js";
 import { embedding } from "./index.js";
 import { entries } from "./lab.js";

@@ -4,7 +4,7 @@ import { scope } from "../../autograd/modes.js";
 import { Tensor } from "../../tensor.js";
 import { expectClose } from "../../testing/compare.js";
 import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
-import { testLadders } from "../rows/check.js";
+import { testLadders } from "../../testing/ladders.js";
 import { numbers, openBoth, stepChoices } from "../rows/testing.js";
 import { gelu } from "./index.js";
 import { entries } from "./lab.js";

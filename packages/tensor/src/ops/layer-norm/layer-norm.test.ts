@@ -9,7 +9,7 @@ import { expectClose } from "../../testing/compare.js";
 import { expectFixtures, fixturesMissing } from "../../testing/op-fixtures.js";
 import { addLayerNorm } from "../add-layer-norm/index.js";
 import { dropout } from "../dropout/index.js";
-import { testLadders } from "../rows/check.js";
+import { testLadders } from "../../testing/ladders.js";
 import { numbers, openBoth, stepChoices } from "../rows/testing.js";
 import { cases, type LayerNormCase, tolerance } from "./cases.js";
 import { layerNorm } from "./index.js";

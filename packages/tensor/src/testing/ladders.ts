@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Device } from "../../device/device.js";
-import { checkEntry, describeWorst } from "../../lab/check.js";
-import type { LabEntry } from "../../lab/entry.js";
+import type { Device } from "../device/device.js";
+import { checkEntry, describeWorst } from "../lab/check.js";
+import type { LabEntry } from "../lab/entry.js";
 
 /** Tests that every step of the ladders gives the reference's numbers for every check shape, on each device. */
 export function testLadders(
