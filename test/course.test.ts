@@ -36,7 +36,7 @@ function runCommand(line: string) {
   return spawnSync(process.execPath, args, {
     cwd: folder,
     encoding: "utf8",
-    timeout: 120_000,
+    timeout: 400_000,
     env: { ...process.env, NO_COLOR: "1" },
   });
 }
@@ -72,7 +72,7 @@ describe("docs/course", () => {
         // The commands of a block that is marked so are meant to fail: a wrong kernel is refused.
         const fails = info === "fails";
         for (const line of code.trim().split("\n")) {
-          it(`${fails ? "refuses" : "runs"}: ${line}`, { timeout: 150_000 }, () => {
+          it(`${fails ? "refuses" : "runs"}: ${line}`, { timeout: 420_000 }, () => {
             const { status, stdout, stderr } = runCommand(line);
             expect(status, `${stdout}\n${stderr}`).toBe(fails ? 1 : 0);
           });
