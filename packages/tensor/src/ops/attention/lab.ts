@@ -1,3 +1,4 @@
+import { scope } from "../../autograd/modes.js";
 import type { Device } from "../../device/device.js";
 import { ValueError } from "../../errors.js";
 import type { LabEntry, Workload } from "../../lab/entry.js";
@@ -206,9 +207,14 @@ function workload(stage: Stage, text: string): Workload {
       const back: Call = stage === "forward" ? call : { ...call, g: asProjected(inputs, data.g, L, data) };
       let statistics: Tensor | null = null;
       if (stage !== "forward") {
-        const y = inputs.own(forward(empty(device, data, L)));
-        const typed = inputs.own(y.transpose(1, 2).to(data.dtype).transpose(1, 2));
-        statistics = inputs.own(launchDelta(back, typed, logsumexp).statistics);
+        const ofForward = () => {
+          const typed = forward(empty(device, data, L))
+            .transpose(1, 2)
+            .to(data.dtype)
+            .transpose(1, 2);
+          return launchDelta(back, typed, logsumexp).statistics;
+        };
+        statistics = inputs.own(scope(ofForward));
       }
       const run = (): Record<string, Tensor> => {
         if (!statistics) return { y: forward(empty(device, data, L)) };
