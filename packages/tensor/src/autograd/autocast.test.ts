@@ -103,7 +103,7 @@ describe("autocast", () => {
   const half = () => device.features.has("shader-f16");
 
   it("makes activations f16 from the embedding to the logits; gradients are f32", (context) => {
-    if (!half()) context.skip();
+    if (!half()) context.skip("the adapter has no shader-f16");
     const block = new Block();
     const { ids, labels, places } = batch(1, 4);
     const { x, logits } = autocast("f16", () => block.forward(ids, places));
