@@ -61,29 +61,43 @@ describe("a device that is lost", () => {
 });
 
 describe("a kernel that does not compile", () => {
+  const source = [
+    "@group(0) @binding(1) var<storage, read_write> y: array<T>;",
+    "@compute @workgroup_size(1) fn main() {",
+    "  y[0] = undefined_name;",
+    "}",
+  ].join("\n");
+  const runIt = async (own: Device): Promise<unknown> => {
+    const x = Tensor.from(own, Float32Array.of(1), [1]);
+    own.run(
+      { name: "mine/1-first", source },
+      { buffers: [x.storage.buffer], grid: [1, 1, 1], specialisation: { types: { T: "f32" } } },
+    );
+    return await own.synchronize().catch((error: unknown) => error);
+  };
+
   it("is named with its own line, not that of the generated head", async () => {
     using own = await openDevice();
-    const x = Tensor.from(own, Float32Array.of(1), [1]);
-    const source = [
-      "@group(0) @binding(1) var<storage, read_write> y: array<T>;",
-      "@compute @workgroup_size(1) fn main() {",
-      "  y[0] = undefined_name;",
-      "}",
-    ].join("\n");
-    const call = {
-      buffers: [x.storage.buffer],
-      grid: [1, 1, 1],
-      specialisation: { types: { T: "f32" } },
-    } as const;
-    own.run({ name: "mine/1-first", source }, call);
-    const failure = await own.synchronize().then(
-      () => null,
-      (error: unknown) => error,
-    );
+    const failure = await runIt(own);
     expect(failure).toBeInstanceOf(KernelError);
     expect((failure as Error).message).toMatch(
       /kernel mine\/1-first .*T:f32.*\n {2}line 3:\d+: .*undefined_name/,
     );
+  });
+
+  it("is named even where the compiler's report comes after the error of running it", async () => {
+    using own = await openDevice();
+    const createShaderModule = own.gpu.createShaderModule.bind(own.gpu);
+    own.gpu.createShaderModule = (descriptor) => {
+      const module = createShaderModule(descriptor);
+      const report = module.getCompilationInfo.bind(module);
+      module.getCompilationInfo = async () => {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return report();
+      };
+      return module;
+    };
+    expect(await runIt(own)).toBeInstanceOf(KernelError);
   });
 
   it("says which feature it needs", async () => {

@@ -379,7 +379,7 @@ export class Device {
     try {
       await this.#wait(staging.mapAsync(MapMode.READ, 0, bytes));
     } catch (cause) {
-      this.check();
+      await this.#checked();
       throw new DeviceError("E_DEVICE", `reading ${bytes} bytes back failed: ${(cause as Error).message}`, {
         cause,
       });
@@ -388,7 +388,7 @@ export class Device {
     staging.unmap();
     if (size <= 1 << 20) this.#staging.set(size, [...(this.#staging.get(size) ?? []), staging]);
     else staging.destroy();
-    this.check();
+    await this.#checked();
     return copy;
   }
 
@@ -398,7 +398,7 @@ export class Device {
     await this.#wait(this.gpu.queue.onSubmittedWorkDone());
     // Errors of a submission arrive as events, which the next turn of the loop delivers.
     await new Promise((resolve) => setTimeout(resolve, 0));
-    this.check();
+    await this.#checked();
   }
 
   /**
@@ -412,7 +412,7 @@ export class Device {
       this.#unfinished.push(this.#wait(this.gpu.queue.onSubmittedWorkDone()));
     }
     while (this.#unfinished.length > inFlight) await this.#unfinished.shift();
-    this.check();
+    await this.#checked();
   }
 
   /** Gives the memory of free buffers back to the driver, as `torch.cuda.empty_cache`. Submits what is recorded. */
@@ -449,6 +449,12 @@ export class Device {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** `check` once the compiler has had its say, so that a program that does not compile is named. */
+  async #checked(): Promise<void> {
+    await this.#wait(this.#pipelines.checked());
+    this.check();
   }
 
   #enqueue(command: Command): void {

@@ -31,6 +31,8 @@ export class Pipelines {
   readonly #fail: (error: WgradError) => void;
   readonly #made = new Map<string, Pipeline>();
   readonly #layouts = new Map<string, { group: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
+  /** Programs whose compiler has not yet said whether it took them. */
+  readonly #unchecked = new Set<Promise<void>>();
   #ahead: { name: string; done: Promise<unknown> }[] | null = null;
 
   constructor(gpu: GPUDevice, features: ReadonlySet<string>, fail: (error: WgradError) => void) {
@@ -59,6 +61,14 @@ export class Pipelines {
     this.#made.set(key, made);
     this.created++;
     return made;
+  }
+
+  /**
+   * Waits until every program met so far is known to compile, or its error is reported: what runs an invalid program fails
+   * with an error of its own, that does not name it and may come first.
+   */
+  async checked(): Promise<void> {
+    if (this.#unchecked.size > 0) await Promise.all(this.#unchecked);
   }
 
   /** From now on programs are compiled in the background; `compiled` ends that. */
@@ -117,9 +127,13 @@ export class Pipelines {
         if (program) return program;
         this.#gpu.pushErrorScope("validation");
         program = this.#gpu.createComputePipeline(describe());
-        void this.#gpu.popErrorScope().then((error) => {
-          if (error) return failed(error.message);
-        });
+        const check = this.#gpu
+          .popErrorScope()
+          .then((error) => (error ? failed(error.message) : undefined))
+          // A lost device rejects; that is reported for itself.
+          .catch(() => undefined)
+          .finally(() => this.#unchecked.delete(check));
+        this.#unchecked.add(check);
         return program;
       },
     };
