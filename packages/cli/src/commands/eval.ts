@@ -1,4 +1,3 @@
-import { type DatasetDict, loadDataset } from "@wgrad/datasets";
 import {
   argmaxRows,
   classificationMetrics,
@@ -10,7 +9,14 @@ import { withDevice } from "../device.js";
 import { CommandError } from "../errors.js";
 import { wholeNumber } from "../numbers.js";
 import { classificationReport, formatClassificationReport } from "../text/classification-report.js";
-import { labelColumnOf, remarks, takeSplit, textColumnOf, tokenizeSplit } from "../training/data.js";
+import {
+  labelColumnOf,
+  openDataset,
+  remarks,
+  takeSplit,
+  textColumnOf,
+  tokenizeSplit,
+} from "../training/data.js";
 import { chooseMaxLength, loadClassifier } from "../training/load.js";
 import { machine } from "../training/monitor.js";
 import { formatSeconds } from "../ui.js";
@@ -59,7 +65,7 @@ export const evaluate: Verb = {
       )
       .action(async (flags: Flags) => {
         const ui = context.ui(flags);
-        const splits = loadDataset(flags.dataset) as DatasetDict;
+        const splits = await openDataset(flags.dataset, { offline: flags.offline ?? false, ui });
         const rows = takeSplit(splits, flags.split, flags.subset ?? null, flags.seed);
         const textColumn = textColumnOf(rows, flags.textColumn ?? null);
         const labelColumn = labelColumnOf(rows, flags.labelColumn ?? null);

@@ -51,7 +51,12 @@ export const inspect: Verb = {
           );
         }
         if (kind === "dataset")
-          (await import("../inspect/dataset.js")).inspectDataset(path!, flags, ui, await tokenizerOf(flags));
+          await (await import("../inspect/dataset.js")).inspectDataset(
+            path!,
+            flags,
+            ui,
+            await tokenizerOf(flags),
+          );
         else if (kind === "model") await (await import("../inspect/model.js")).inspectModel(path!, flags, ui);
         else
           await (await import("../inspect/tokenizer.js")).inspectTokenizer(path!, rest.join(" "), flags, ui);

@@ -1,17 +1,9 @@
-import {
-  ClassLabel,
-  type Dataset,
-  type DatasetDict,
-  type Feature,
-  loadDataset,
-  Sequence,
-  Value,
-} from "@wgrad/datasets";
+import { ClassLabel, type Dataset, type Feature, Sequence, Value } from "@wgrad/datasets";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import type { InspectFlags } from "../commands/inspect.js";
 import { formatStatistics, histogram, type LengthStatistics, lengthStatistics } from "../text/histogram.js";
 import { formatTable } from "../text/table.js";
-import { textColumnOf } from "../training/data.js";
+import { openDataset, textColumnOf } from "../training/data.js";
 import { formatCount, type Ui } from "../ui.js";
 
 interface SplitReport {
@@ -24,13 +16,13 @@ interface SplitReport {
 }
 
 /** Splits, features, label counts, lengths and examples of a data set. */
-export function inspectDataset(
+export async function inspectDataset(
   path: string,
   flags: InspectFlags,
   ui: Ui,
   tokenizer: PreTrainedTokenizer | null,
-): void {
-  const dict = loadDataset(path) as DatasetDict;
+): Promise<void> {
+  const dict = await openDataset(path, { offline: flags.offline ?? false, ui });
   const splits = flags.split === undefined ? dict.splits : [flags.split];
   const first = dict.get(splits[0]!);
   const features = Object.entries(first.features).map(([name, feature]) => ({

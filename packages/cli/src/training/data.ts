@@ -1,4 +1,4 @@
-import { ClassLabel, Dataset, type DatasetDict, type Row, Value } from "@wgrad/datasets";
+import { ClassLabel, Dataset, type DatasetDict, loadDataset, type Row, Value } from "@wgrad/datasets";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import {
   type DataCollator,
@@ -8,6 +8,26 @@ import {
 } from "@wgrad/trainer";
 import { CommandError, UsageError } from "../errors.js";
 import type { Ui } from "../ui.js";
+
+/** Options of {@link openDataset}. */
+export interface OpenOptions {
+  /** Never touch the network. */
+  offline?: boolean;
+  /** Where progress is shown. */
+  ui: Ui;
+}
+
+/** What columns of texts and of classes are called, in Hugging Face's data sets and in IMDB's `review,sentiment`. */
+const TEXT_COLUMNS = ["text", "sentence", "review"] as const;
+const LABEL_COLUMNS = ["label", "labels", "sentiment"] as const;
+
+/**
+ * Opens a data set: a Parquet file, or a folder with the splits.
+ * @throws DatasetError for what is no data set, naming the file and the way out
+ */
+export async function openDataset(nameOrPath: string, _options: OpenOptions): Promise<DatasetDict> {
+  return loadDataset(nameOrPath) as DatasetDict;
+}
 
 /** A column found by its name, by convention, or because it is the only one of its kind. */
 export function chooseColumn(
@@ -36,7 +56,7 @@ export function textColumnOf(dataset: Dataset, given: string | null): string {
     const feature = dataset.features[name];
     return feature instanceof Value && /string$/.test(feature.dtype);
   };
-  const column = chooseColumn(dataset, given, ["text", "sentence"], isText, "--text-column");
+  const column = chooseColumn(dataset, given, TEXT_COLUMNS, isText, "--text-column");
   if (!isText(column)) {
     throw new CommandError(
       "E_COLUMN_KIND",
@@ -51,7 +71,7 @@ export function labelColumnOf(dataset: Dataset, given: string | null): string {
   return chooseColumn(
     dataset,
     given,
-    ["label", "labels"],
+    LABEL_COLUMNS,
     (name) => dataset.features[name] instanceof ClassLabel,
     "--label-column",
   );

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { type Dataset, type DatasetDict, loadDataset } from "@wgrad/datasets";
+import type { Dataset } from "@wgrad/datasets";
 import type { DistilBertForSequenceClassification } from "@wgrad/models";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import { type Device, manualSeed } from "@wgrad/tensor";
@@ -7,7 +7,15 @@ import type { Example } from "@wgrad/trainer";
 import { parse } from "yaml";
 import { UsageError } from "../errors.js";
 import type { Ui } from "../ui.js";
-import { labelColumnOf, labelNamesOf, remarks, takeSplit, textColumnOf, tokenizeSplit } from "./data.js";
+import {
+  labelColumnOf,
+  labelNamesOf,
+  openDataset,
+  remarks,
+  takeSplit,
+  textColumnOf,
+  tokenizeSplit,
+} from "./data.js";
 import { chooseMaxLength, loadClassifier } from "./load.js";
 import { type Recipe, settingsFromJson } from "./settings.js";
 
@@ -53,7 +61,7 @@ export async function prepareTraining(
   options: { readonly offline: boolean; readonly trainOnly?: boolean },
   ui: Ui,
 ): Promise<PreparedTraining> {
-  const splits = loadDataset(settings.dataset) as DatasetDict;
+  const splits = await openDataset(settings.dataset, { offline: options.offline, ui });
   const trainSplit = takeSplit(splits, settings.trainSplit, settings.subset, args.seed);
   const textColumn = textColumnOf(trainSplit, settings.textColumn);
   const labelColumn = labelColumnOf(trainSplit, settings.labelColumn);
