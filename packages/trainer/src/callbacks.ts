@@ -27,6 +27,13 @@ export interface TrainerControl {
   shouldSave: boolean;
   shouldEvaluate: boolean;
   shouldLog: boolean;
+  /**
+   * Set in `onStepBegin`: this step's gradients are there (`parameter.grad`) in `onPreOptimizerStep` and `onOptimizerStep`. The step
+   * then runs operation by operation instead of being replayed, with the same bits; in other steps `.grad` is not there, or not whole. The
+   * gradients are not clipped (that is a part of the optimizer's kernel), and with `fp16` they are those of the scaled loss: divide
+   * by `trainer.scaler.getScale()`. Cleared after the step.
+   */
+  shouldObserveGradients: boolean;
 }
 
 /** What a callback gets. */
@@ -51,9 +58,9 @@ export interface TrainerCallback {
   onStepBegin?: Event;
   /** After a part of a step under gradient accumulation. */
   onSubstepEnd?: Event;
-  /** Gradients are clipped, the optimizer has not run. */
+  /** Before the update; the gradients are there if `control.shouldObserveGradients` was set in `onStepBegin`. */
   onPreOptimizerStep?: Event;
-  /** The optimizer has run, the gradients are still there. */
+  /** After the update; the gradients are there if `control.shouldObserveGradients` was set in `onStepBegin`. */
   onOptimizerStep?: Event;
   onStepEnd?: Event;
   onEvaluate?: Event<{ metrics: Record<string, number> }>;

@@ -8,6 +8,7 @@ import { getPeftModel } from "@wgrad/peft";
 import { type Device, manualSeed } from "@wgrad/tensor";
 import { openDevice } from "@wgrad/tensor/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { TrainerCallback } from "./callbacks.js";
 import {
   type DataCollator,
   dataCollatorWithFlattening,
@@ -68,10 +69,12 @@ async function train(
   args: TrainerOptions["args"],
   dataCollator: DataCollator = flattened,
   resumeFromCheckpoint?: string,
+  callbacks: TrainerCallback[] = [],
 ): Promise<Outcome> {
   const trainer = new Trainer({
     model,
     dataCollator,
+    callbacks,
     trainDataset: examples(50),
     args: {
       outputDir: join(folder, `run-${runs++}`),
@@ -144,6 +147,36 @@ describe("a captured step", () => {
     const captured = await train(adapted(), { capture: true });
     expect(captured.losses).toEqual(eager.losses);
     for (const [name, values] of eager.weights) expect(captured.weights.get(name), name).toEqual(values);
+  });
+});
+
+describe("a step whose gradients are looked at", () => {
+  it("has them before and after the update, and the bits of one that is replayed", async () => {
+    const args = { maxSteps: 8, gradientAccumulationSteps: 2, maxGradNorm: 0.5 };
+    const want = await train(newModel(0.1), args);
+    const norms: number[] = [];
+    const events: string[] = [];
+    const watch: TrainerCallback = {
+      onStepBegin: ({ state, control }) => {
+        control.shouldObserveGradients = state.globalStep % 3 === 1;
+      },
+      onPreOptimizerStep: async ({ trainer }) => {
+        let sum = 0;
+        for (const p of trainer.model.parameters())
+          if (p.grad) for (const g of (await p.grad.toArray()) as Float32Array) sum += g * g;
+        norms.push(Math.sqrt(sum));
+        events.push("pre");
+      },
+      onOptimizerStep: ({ trainer }) => {
+        events.push([...trainer.model.parameters()].some((p) => p.grad) ? "after, seen" : "after");
+      },
+      onSubstepEnd: () => void events.push("part"),
+    };
+    const got = await train(newModel(0.1), args, flattened, undefined, [watch]);
+    expect(events.slice(0, 6)).toEqual(["part", "pre", "after", "part", "pre", "after, seen"]);
+    expectClose([norms[1]], [want.gradNorms[1]], 1e-5);
+    expect(got.losses).toEqual(want.losses);
+    for (const [name, values] of want.weights) expect(got.weights.get(name), name).toEqual(values);
   });
 });
 

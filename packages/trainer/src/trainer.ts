@@ -35,6 +35,7 @@ import {
 } from "./checkpoint.js";
 import type { CollatedBatch, DataCollator, Example } from "./data-collator.js";
 import { TrainerError } from "./errors.js";
+import { getReportingCallbacks } from "./loggers/index.js";
 import type { EvalPrediction } from "./metrics.js";
 import { type TrainingArguments, trainingArguments } from "./training-arguments.js";
 
@@ -134,8 +135,13 @@ export class Trainer {
       shouldSave: false,
       shouldEvaluate: false,
       shouldLog: false,
+      shouldObserveGradients: false,
     };
-    this.#callbacks = [new DefaultFlowCallback(), ...(options.callbacks ?? [])];
+    this.#callbacks = [
+      new DefaultFlowCallback(),
+      ...getReportingCallbacks(this.args.reportTo, this.args),
+      ...(options.callbacks ?? []),
+    ];
     if (this.args.fp16 && !this.device.features.has("shader-f16")) {
       throw new TrainerError(
         "E_ARG_VALUE",
@@ -449,9 +455,8 @@ export class Trainer {
       }
       await this.#call("onStepBegin");
       const dispatches = this.device.snapshot().dispatches;
-      // The first step compiles most programs: all at once, in the background.
-      if (run.tally.steps++ > 0) this.#step(parts, run);
-      else await this.#prepare(() => this.#step(parts, run));
+      await this.#step(parts, run);
+      run.tally.steps++;
       run.tally.dispatches += this.device.snapshot().dispatches - dispatches;
       await this.device.pace();
       state.globalStep++;
@@ -479,16 +484,36 @@ export class Trainer {
     return result;
   }
 
-  /** Forward, backward and update of one optimizer step: enqueues everything, waits for nothing. */
-  #step(parts: readonly CollatedBatch[], run: Run): void {
-    const { state } = this;
+  /** Forward, backward and update of one optimizer step: enqueues everything, waits for nothing once it is warm. */
+  async #step(parts: readonly CollatedBatch[], run: Run): Promise<void> {
+    const { state, control } = this;
     const { tally } = run;
     const items = parts.reduce((sum, part) => sum + part.batchSize, 0);
     for (const group of this.optimizer!.paramGroups) group.lr = run.rate(state.globalStep);
+    // The first step compiles most programs: all at once, in the background.
+    const enqueue = <T>(body: () => T) => (tally.steps === 0 ? this.#prepare(body) : body());
+    const observes = control.shouldObserveGradients;
     for (const [i, part] of parts.entries()) {
-      const result = scope(() =>
-        run.part(this.#upload(part), part.batchSize / items, i === parts.length - 1),
-      );
+      const last = i === parts.length - 1;
+      const share = part.batchSize / items;
+      let result: { gradNorm: Tensor | null };
+      if (observes) {
+        await enqueue(() => scope(() => this.#trainOnPart(this.#upload(part), share, false, tally.lossSum)));
+        if (last) await this.#call("onPreOptimizerStep");
+        result = last ? await enqueue(() => scope(() => this.#update())) : { gradNorm: null };
+      } else {
+        if (last) await this.#call("onPreOptimizerStep");
+        result = await enqueue(() => scope(() => run.part(this.#upload(part), share, last)));
+      }
+      if (!last) {
+        await this.#call("onSubstepEnd");
+        continue;
+      }
+      await this.#call("onOptimizerStep");
+      if (observes) {
+        this.optimizer!.zeroGrad();
+        control.shouldObserveGradients = false;
+      }
       if (!result.gradNorm) continue;
       tally.gradNorm?.dispose();
       tally.gradNorm = result.gradNorm;
@@ -507,13 +532,21 @@ export class Trainer {
     last: boolean,
     lossSum: Tensor,
   ): { gradNorm: Tensor | null } {
-    const { args, model, scaler } = this;
-    const optimizer = this.optimizer!;
+    const { scaler } = this;
     const { loss } = this.#computeLoss(batch);
     const part = share === 1 ? loss : loss.mul(share);
     (scaler?.scale(part) ?? part).backward();
     lossSum.copy_(lossSum.add(part.detach()));
     if (!last) return { gradNorm: null };
+    const updated = this.#update();
+    this.optimizer!.zeroGrad();
+    return updated;
+  }
+
+  /** Clipping and the optimizer's step; the gradients stay as they are. */
+  #update(): { gradNorm: Tensor | null } {
+    const { args, model, scaler } = this;
+    const optimizer = this.optimizer!;
     const clips = args.maxGradNorm > 0 ? { maxNorm: args.maxGradNorm } : null;
     let norm: Tensor | null = null;
     if (scaler) {
@@ -524,7 +557,6 @@ export class Trainer {
       norm = clip?.norm ?? null;
       optimizer.step(clip ? { gradScale: clip.coefficient } : {});
     }
-    optimizer.zeroGrad();
     return { gradNorm: norm };
   }
 

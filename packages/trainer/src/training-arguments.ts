@@ -84,6 +84,14 @@ export interface TrainingArguments {
   /** Whether more is better; null: unless the metric is a loss. */
   greaterIsBetter: boolean | null;
 
+  // ---- reporting ----
+  /** Loggers to add, by name: see `getReportingCallbacks`. Default none. */
+  reportTo: readonly string[];
+  /** What loggers call the run; null for the output folder. */
+  runName: string | null;
+  /** Folder of TensorBoard's files; null for `<outputDir>/runs`. */
+  loggingDir: string | null;
+
   // ---- chance ----
   /** Seed of new weights and dropout. Default 42. */
   seed: number;
@@ -123,6 +131,9 @@ const DEFAULTS: TrainingArguments = {
   loadBestModelAtEnd: false,
   metricForBestModel: null,
   greaterIsBetter: null,
+  reportTo: [],
+  runName: null,
+  loggingDir: null,
   seed: 42,
   dataSeed: null,
 };
