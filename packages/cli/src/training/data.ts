@@ -167,10 +167,10 @@ export function tokenizeSplit(dataset: Dataset, options: ExampleOptions, ui: Ui)
 }
 
 /** Class ids of the model for the labels of a split; `Int32Array`, -1 where there is none and that is allowed. */
-function labelsOf(
+export function labelsOf(
   dataset: Dataset,
   column: string,
-  { labels, needsLabels }: ExampleOptions,
+  { labels, needsLabels }: Pick<ExampleOptions, "labels" | "needsLabels">,
 ): Int32Array | null {
   const feature = dataset.feature(column);
   const values = Array.from(dataset.column(column) as ArrayLike<unknown>);
