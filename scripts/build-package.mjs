@@ -1,7 +1,7 @@
 // Builds the package in the current folder: JavaScript with esbuild (`.wgsl` and `.html` files become strings), types with tsc.
 // The result replaces dist/ in one step, so whoever imports the package meanwhile finds the old one or the new one.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 
@@ -45,6 +45,8 @@ try {
     }
   }
   copyFileSync("../../LICENSE", join(next, "LICENSE"));
+  // The command runs them by name, wherever it is installed.
+  if (manifest.bin) cpSync("../../recipes", join(next, "recipes"), { recursive: true });
   if (existsSync("dist")) renameSync("dist", last);
   renameSync(next, "dist");
 } finally {

@@ -30,6 +30,10 @@ const VERBS: Readonly<Record<string, Listed>> = {
     summary: "classify texts from the command line or stdin",
     load: async () => (await import("./commands/predict.js")).predict,
   },
+  lab: {
+    summary: "run a whole lab from its recipe: explore, fine-tune, LoRA, …",
+    load: async () => (await import("./commands/lab.js")).lab,
+  },
   inspect: {
     summary: "look into a data set, a model or a tokenizer",
     load: async () => (await import("./commands/inspect.js")).inspect,
@@ -67,7 +71,9 @@ async function version(): Promise<string> {
 export async function run(argv: readonly string[]): Promise<number> {
   let exitCode: number = EXIT.done;
   let ui = new Ui({ json: argv.includes("--json") });
+  const words = argv.filter((word) => !word.startsWith("-"));
   const context: VerbContext = {
+    words: words.slice(words[0] === "help" ? 2 : 1),
     ui(options) {
       ui = new Ui(options);
       return ui;
@@ -123,7 +129,7 @@ async function makeProgram(argv: readonly string[], context: VerbContext): Promi
       .helpOption("-h, --help", "show this help");
     if (name !== used) continue;
     command.option("--json", "print one JSON document on stdout");
-    (await load()).define(command, context);
+    await (await load()).define(command, context);
   }
   return program;
 }

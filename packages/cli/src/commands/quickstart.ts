@@ -121,8 +121,10 @@ export const quickstart: Verb = {
           };
           const result = await runTraining(
             {
+              lab: "quickstart",
               model,
               tokenizer,
+              labels: sentimentLabels,
               args,
               batches: settings,
               train: tokenized.train!,

@@ -1,14 +1,9 @@
-import type { TrainingArguments } from "@wgrad/trainer";
-import { stringify } from "yaml";
-import { withDevice } from "../device.js";
 import { EXIT } from "../errors.js";
-import { assignmentsOf } from "../kernels/assignment.js";
-import { ownKernelsJson, useOwnKernels, useVariants } from "../kernels/own.js";
 import { addRecipeFlags } from "../training/flags.js";
-import { prepareTraining, readRecipe } from "../training/prepare.js";
-import { guardOutputDir, runTraining } from "../training/run.js";
-import { makeRecipe, type Recipe, recipeToJson } from "../training/settings.js";
-import type { Ui } from "../ui.js";
+import { readRecipe } from "../training/prepare.js";
+import { guardOutputDir } from "../training/run.js";
+import { makeRecipe } from "../training/settings.js";
+import { trainFromRecipe } from "../training/train.js";
 import { examples, type Verb } from "../verb.js";
 
 /** Flags of `wgrad train` that are no part of a recipe. */
@@ -63,7 +58,7 @@ export const train: Verb = {
         });
         const result = await trainFromRecipe(
           recipe,
-          { resume: resume ?? false, offline: offline ?? false, force: force ?? false },
+          { lab: "train", resume: resume ?? false, offline: offline ?? false, force: force ?? false },
           ui,
         );
         ui.document(result);
@@ -71,51 +66,3 @@ export const train: Verb = {
       });
   },
 };
-
-/** Loads everything that a recipe names and trains. */
-async function trainFromRecipe(
-  { settings, args }: Recipe,
-  options: { resume: string | boolean; offline: boolean; force: boolean },
-  ui: Ui,
-) {
-  return withDevice({}, async (device) => {
-    ui.note(`Adapter: ${device.description}`);
-    const own = await useOwnKernels(device, assignmentsOf(settings.kernel), { force: options.force, ui });
-    useVariants(device, assignmentsOf(settings.variant));
-    const prepared = await prepareTraining(device, { settings, args }, options, ui);
-    const { model, tokenizer, labels, maxLength, train, validation, test } = prepared;
-    const runArgs = withoutEvaluation(args, validation === null, settings.evalSplit, ui);
-    const sizes = [
-      `train ${train.numRows}`,
-      ...(validation ? [`validation ${validation.numRows}`] : []),
-      ...(test ? [`test ${test.numRows}`] : []),
-    ];
-    ui.note(
-      `Data: ${settings.dataset}: ${sizes.join(", ")}; classes ${labels.slice(0, 8).join(", ")}${labels.length > 8 ? ", …" : ""}`,
-    );
-    ui.note(`Model: ${settings.model}: ${model.numParameters().toLocaleString("en-US")} parameters`);
-    const recipe = `# Written by wgrad train. Run it again: wgrad train recipe.yaml --output-dir another-folder\n${stringify(recipeToJson({ settings: { ...settings, maxLength }, args: runArgs }))}`;
-    return runTraining(
-      {
-        model,
-        tokenizer,
-        args: runArgs,
-        batches: settings,
-        train,
-        validation,
-        test,
-        resume: options.resume,
-        recipe,
-        ownKernels: ownKernelsJson(own),
-      },
-      ui,
-    );
-  });
-}
-
-/** Without a split to evaluate on there is no evaluation, and nothing to choose the best checkpoint by. */
-function withoutEvaluation(args: Readonly<TrainingArguments>, isMissing: boolean, split: string, ui: Ui) {
-  if (!isMissing || args.evalStrategy === "no") return args;
-  ui.note(`There is no split "${split}" to evaluate on during training (--eval-split).`);
-  return { ...args, evalStrategy: "no" as const, loadBestModelAtEnd: false };
-}

@@ -162,7 +162,9 @@ export function tokenizeSplit(dataset: Dataset, options: ExampleOptions, ui: Ui)
   }
   progress.finish();
   const label = options.labelColumn === null ? null : labelsOf(dataset, options.labelColumn, options);
-  const columns: Record<string, ArrayLike<unknown>> = label ? { inputIds, label } : { inputIds };
+  // The texts go along for those who show what the model made of them.
+  const texts = Array.from(dataset.column(textColumn) as ArrayLike<unknown>);
+  const columns: Record<string, ArrayLike<unknown>> = { inputIds, text: texts, ...(label ? { label } : {}) };
   return { examples: Dataset.fromDict<Example>(columns, undefined, dataset.name), ...result };
 }
 

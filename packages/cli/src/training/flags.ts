@@ -1,16 +1,29 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../errors.js";
-import { flagOf, parseValue, SETTINGS } from "./settings.js";
+import { flagOf, parseValue, SETTINGS, type Setting } from "./settings.js";
 
-/** One flag for each key of a recipe. */
-export function addRecipeFlags(command: Command): void {
-  for (const setting of SETTINGS) {
-    const placeholder = { text: "<name>", number: "<n>", boolean: "[bool]", json: "<json>", map: "<op=…>" }[
-      setting.kind
-    ];
-    const value = setting.default === undefined ? "" : ` (default: ${String(setting.default)})`;
-    command.option(
-      `${flagOf(setting.name)} ${placeholder}`,
+const PLACEHOLDERS: Readonly<Record<Setting["kind"], string>> = {
+  text: "<name>",
+  number: "<n>",
+  boolean: "[bool]",
+  json: "<json>",
+  map: "<op=…>",
+  list: "<names>",
+};
+
+/** One flag for each key of a recipe, under the headings of their groups. */
+export function addRecipeFlags(command: Command, settings: readonly Setting[] = SETTINGS): void {
+  for (const setting of settings) {
+    const add = (flags: string, help: string, parse?: (text: string, before: unknown) => unknown) => {
+      const option = new Option(flags, help);
+      if (setting.group) option.helpGroup(setting.group);
+      if (parse) option.argParser(parse);
+      command.addOption(option);
+    };
+    const shown = Array.isArray(setting.default) ? setting.default.join(",") : setting.default;
+    const value = shown === undefined ? "" : ` (default: ${String(shown)})`;
+    add(
+      `${flagOf(setting.name)} ${PLACEHOLDERS[setting.kind]}`,
       setting.help + value,
       (text: string, before: unknown) => {
         try {
@@ -22,6 +35,6 @@ export function addRecipeFlags(command: Command): void {
         }
       },
     );
-    if (setting.default === true) command.option(flagOf(setting.name).replace("--", "--no-"), "turns it off");
+    if (setting.default === true) add(flagOf(setting.name).replace("--", "--no-"), "turns it off");
   }
 }

@@ -17,10 +17,41 @@ import {
   tokenizeSplit,
 } from "./data.js";
 import { chooseMaxLength, loadClassifier } from "./load.js";
-import { type Recipe, settingsFromJson } from "./settings.js";
+import { type Recipe, type Setting, settingsFromJson } from "./settings.js";
 
-/** @throws UsageError for a file that is missing, no YAML, or no mapping */
-export async function readRecipe(path: string): Promise<Record<string, unknown>> {
+/** Labs that train as `wgrad train` does, so that it takes their recipes too. */
+const TRAINING_LABS: readonly string[] = ["finetune", "lora"];
+
+/** What {@link readRecipe} expects of a recipe; by default what `wgrad train` does. */
+export interface RecipeKind {
+  /** Keys there are. */
+  readonly settings?: readonly Setting[];
+  /** Values of its key `lab` that are right, where it has one. */
+  readonly labs?: readonly string[];
+  /** Whose `--help` lists the keys. */
+  readonly command?: string;
+}
+
+/**
+ * Settings of a recipe.
+ * @throws UsageError for a file that is missing, no YAML, no mapping, or a recipe for something else
+ */
+export async function readRecipe(path: string, kind: RecipeKind = {}): Promise<Record<string, unknown>> {
+  const { lab, ...json } = await readYaml(path);
+  const { labs = TRAINING_LABS, command = "wgrad train" } = kind;
+  if (lab !== undefined && !(typeof lab === "string" && labs.includes(lab))) {
+    throw new UsageError(
+      `${path} is a recipe of the lab ${JSON.stringify(lab)}, not of ${command}. Run it with: wgrad lab ${String(lab)} ${path}`,
+    );
+  }
+  return settingsFromJson(json, path, kind);
+}
+
+/**
+ * A recipe as it stands in its file.
+ * @throws UsageError for a file that is missing, no YAML, or no mapping
+ */
+export async function readYaml(path: string): Promise<Record<string, unknown>> {
   let json: unknown;
   try {
     json = parse(await readFile(path, "utf8"));
@@ -32,8 +63,7 @@ export async function readRecipe(path: string): Promise<Record<string, unknown>>
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
     throw new UsageError(`${path}: a recipe is a mapping such as "learning_rate: 5e-5", one key a line.`);
   }
-  // YAML 1.2 reads 5e-5 as a number only with a dot in other tools' writing; a text that is a number is meant as one.
-  return settingsFromJson(json as Record<string, unknown>, path);
+  return json as Record<string, unknown>;
 }
 
 /** Everything that a recipe names, loaded. */

@@ -1,7 +1,6 @@
 import { basename } from "node:path";
 import { nearest } from "@wgrad/tensor";
 import {
-  fromSnakeCase,
   TRAINING_ARGUMENT_NAMES,
   type TrainingArguments,
   toSnakeCase,
@@ -46,7 +45,8 @@ export interface Recipe {
   args: Readonly<TrainingArguments>;
 }
 
-type Kind = "text" | "number" | "boolean" | "json" | "map";
+/** `list`: names, in a flag with commas between them; `json`: a mapping; `map`: `op=…`, repeatable. */
+type Kind = "text" | "number" | "boolean" | "json" | "map" | "list";
 
 /** One key of a recipe and one flag. */
 export interface Setting {
@@ -54,49 +54,86 @@ export interface Setting {
   name: string;
   kind: Kind;
   help: string;
+  /** Heading that it stands under in `--help`. */
+  group?: string;
   /** Undefined where there is none. */
   default?: unknown;
 }
 
+const DATA = "Model and data:";
+const KERNELS = "Kernels:";
+
 const RUN_SETTINGS: readonly Setting[] = [
-  { name: "model", kind: "text", help: "folder or hub id of the model to start from (required)" },
+  {
+    name: "model",
+    kind: "text",
+    group: DATA,
+    help: "folder or hub id of the model to start from (required)",
+  },
   {
     name: "dataset",
     kind: "text",
+    group: DATA,
     help: "Parquet file, or folder with train/validation/test splits (required)",
   },
-  { name: "textColumn", kind: "text", help: "column of the texts (default: text, sentence or the only one)" },
+  {
+    name: "textColumn",
+    kind: "text",
+    group: DATA,
+    help: "column of the texts (default: text, sentence or the only one)",
+  },
   {
     name: "labelColumn",
     kind: "text",
+    group: DATA,
     help: "column of the classes (default: label, labels or the only one)",
   },
-  { name: "trainSplit", kind: "text", help: "split to train on", default: "train" },
-  { name: "evalSplit", kind: "text", help: "split to evaluate on during training", default: "validation" },
-  { name: "testSplit", kind: "text", help: "split to evaluate on at the end", default: "test" },
+  { name: "trainSplit", kind: "text", group: DATA, help: "split to train on", default: "train" },
+  {
+    name: "evalSplit",
+    kind: "text",
+    group: DATA,
+    help: "split to evaluate on during training",
+    default: "validation",
+  },
+  { name: "testSplit", kind: "text", group: DATA, help: "split to evaluate on at the end", default: "test" },
   {
     name: "maxLength",
     kind: "number",
+    group: DATA,
     help: "tokens of an example; longer texts are cut (default: 128, or the model's positions)",
   },
   {
     name: "paddingFree",
     kind: "boolean",
+    group: DATA,
     help: "put the rows of a batch one behind the other instead of padding them",
     default: true,
   },
   {
     name: "padToMultipleOf",
     kind: "number",
+    group: DATA,
     help: "round a batch up to a multiple of so many tokens (default: 64 of all rows; padded: 8 of the longest)",
   },
-  { name: "subset", kind: "number", help: "use this many examples of each split, drawn with the seed" },
+  {
+    name: "subset",
+    kind: "number",
+    group: DATA,
+    help: "use this many examples of each split, drawn with the seed",
+  },
   {
     name: "kernel",
     kind: "map",
+    group: KERNELS,
     help: "your own kernel for an op, checked first: op=file.wgsl (repeatable; see wgrad kernels)",
   },
-  { name: "variant", kind: "map", help: "use this step of an op's ladder: op=step (repeatable)" },
+  {
+    name: "variant",
+    kind: "map",
+    group: KERNELS,
+    help: "use this step of an op's ladder: op=step (repeatable)",
+  },
 ];
 
 /** Where the command line differs from Hugging Face's defaults. */
@@ -151,6 +188,17 @@ const KIND_OF_NULL: Partial<Record<keyof TrainingArguments, Kind>> = {
   greaterIsBetter: "boolean",
 };
 
+/** Headings of the trainer's arguments in `--help`: the first whose names fit. */
+const GROUPS: readonly (readonly [heading: string, names: RegExp])[] = [
+  ["Logging, evaluation, saving:", /^(logging|eval|save|load|metric|greater|report|run|include|output)/],
+  [
+    "Optimizer and schedule:",
+    /^(optim|learningRate|weightDecay|adam|maxGradNorm|lrScheduler|warmup|labelSmoothing)/,
+  ],
+  ["Chance:", /[sS]eed$/],
+  ["Training:", /./],
+];
+
 function argumentSettings(): Setting[] {
   const defaults = trainingArguments();
   return TRAINING_ARGUMENT_NAMES.map((name) => {
@@ -161,14 +209,22 @@ function argumentSettings(): Setting[] {
     else if (typeof value === "string") kind = "text";
     else if (typeof value === "object" && value !== null) kind = "json";
     const isShown = value !== null && kind !== "json" && name !== "outputDir";
-    return { name, kind, help, ...(isShown ? { default: value } : {}) };
+    const group = GROUPS.find(([, names]) => names.test(name))![0];
+    return { name, kind, help, group, ...(isShown ? { default: value } : {}) };
   });
 }
 
 /** Every key of a recipe, each also a flag: the one table from which flags, recipes and `--help` are made. */
 export const SETTINGS: readonly Setting[] = [...RUN_SETTINGS, ...argumentSettings()];
 
-const BY_NAME = new Map(SETTINGS.map((setting) => [setting.name, setting]));
+/** Some of {@link SETTINGS}, by name: for labs that need few. */
+export function settingsNamed(...names: readonly string[]): Setting[] {
+  return names.map((name) => {
+    const setting = SETTINGS.find((s) => s.name === name);
+    if (!setting) throw new Error(`there is no setting "${name}"`);
+    return setting;
+  });
+}
 
 /** `learningRate` → `--learning-rate` */
 export function flagOf(name: string): string {
@@ -190,6 +246,10 @@ export function parseValue(setting: Setting, text: string): unknown {
     case "boolean":
       if (!/^(true|false)$/.test(text)) throw new UsageError(`${where}: expected true or false.`);
       return text === "true";
+    case "list": {
+      const names = text.split(",").map((name) => name.trim());
+      return names.filter((name) => name !== "");
+    }
     case "json":
       try {
         return JSON.parse(text) as unknown;
@@ -208,37 +268,61 @@ export function parseValue(setting: Setting, text: string): unknown {
 /**
  * Settings of a recipe's keys, which are snake_case.
  * @param where the file, for messages
+ * @param options.settings the keys there are; default those of `wgrad train`
+ * @param options.command whose `--help` lists them
  * @throws UsageError for an unknown key, with the nearest known one, and for a value of the wrong kind
  */
 export function settingsFromJson(
   json: Readonly<Record<string, unknown>>,
   where: string,
+  options: { readonly settings?: readonly Setting[]; readonly command?: string } = {},
 ): Record<string, unknown> {
+  const { settings = SETTINGS, command = "wgrad train" } = options;
+  const known = new Map(settings.map((setting) => [toSnakeCase(setting.name), setting]));
   const out: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(json)) {
-    const setting = key.includes("-") ? undefined : BY_NAME.get(fromSnakeCase(key));
+    const setting = known.get(key);
     if (!setting) {
-      const near = nearest(
-        key,
-        SETTINGS.map(({ name }) => toSnakeCase(name)),
-      );
       throw new UsageError(
-        `${where}: unknown key "${key}". Did you mean ${near}? All keys: wgrad train --help (with _ for -).`,
+        `${where}: unknown key "${key}". Did you mean ${nearest(key, [...known.keys()])}? All keys: ${command} --help (with _ for -).`,
       );
     }
     if (value === null || value === undefined) continue;
-    const isMapping = setting.kind === "json" || setting.kind === "map";
-    const expected = setting.kind === "text" ? "string" : isMapping ? "object" : setting.kind;
-    const isWrongInside =
-      setting.kind === "map" && Object.values(value).some((inner) => typeof inner !== "string");
-    if (typeof value !== expected || isWrongInside) {
+    if (!isOfKind(setting.kind, value)) {
       throw new UsageError(
-        `${where}: ${key} is ${JSON.stringify(value)}, expected ${isMapping ? "a mapping" : `a ${setting.kind}`}.`,
+        `${where}: ${key} is ${JSON.stringify(value)}, expected ${EXPECTED[setting.kind]}.`,
       );
     }
-    out[setting.name] = value;
+    // A single name is a list of one.
+    out[setting.name] = setting.kind === "list" && typeof value === "string" ? [value] : value;
   }
   return out;
+}
+
+const EXPECTED: Readonly<Record<Kind, string>> = {
+  text: "a text",
+  number: "a number",
+  boolean: "a boolean",
+  json: "a mapping",
+  map: "a mapping of names to names",
+  list: "a list of names",
+};
+
+function isOfKind(kind: Kind, value: unknown): boolean {
+  const isMapping = typeof value === "object" && value !== null && !Array.isArray(value);
+  const areNames = (values: readonly unknown[]) => values.every((inner) => typeof inner === "string");
+  switch (kind) {
+    case "text":
+      return typeof value === "string";
+    case "json":
+      return isMapping;
+    case "map":
+      return isMapping && areNames(Object.values(value));
+    case "list":
+      return typeof value === "string" || (Array.isArray(value) && areNames(value));
+    default:
+      return typeof value === kind;
+  }
 }
 
 /**

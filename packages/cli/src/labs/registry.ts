@@ -1,0 +1,27 @@
+import { readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { LabLoader } from "./lab.js";
+
+/** Every lab, in the order of `wgrad lab`. */
+export const LABS: Readonly<Record<string, LabLoader>> = {
+  finetune: async () => (await import("./finetune/index.js")).lab,
+};
+
+/** A recipe that ships with the command. */
+export interface ShippedRecipe {
+  /** Name of the file without its ending; a lab's own is named as the lab. */
+  readonly name: string;
+  readonly path: string;
+}
+
+/** The recipes of `recipes/`, sorted by name. They lie beside what is built, which is split into files in `dist/` and `dist/chunks/`. */
+export async function shippedRecipes(): Promise<ShippedRecipe[]> {
+  for (const place of ["./recipes/", "../recipes/", "../../dist/recipes/"]) {
+    const folder = fileURLToPath(new URL(place, import.meta.url));
+    const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".yaml"));
+    if (names.length > 0)
+      return names.sort().map((name) => ({ name: basename(name, ".yaml"), path: join(folder, name) }));
+  }
+  return [];
+}
