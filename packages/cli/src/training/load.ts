@@ -96,7 +96,7 @@ const DEFAULT_LENGTH = 128;
  */
 export function chooseMaxLength(
   given: number | null,
-  model: DistilBertForSequenceClassification,
+  model: { readonly config: { readonly maxPositionEmbeddings: number } },
   fallback = DEFAULT_LENGTH,
 ): number {
   const limit = model.config.maxPositionEmbeddings;
