@@ -157,7 +157,13 @@ export {
   type StepOptions,
 } from "./optim/optimizer.js";
 export {
+  ReduceLROnPlateau,
+  type ReduceLROnPlateauOptions,
+  type ReduceLROnPlateauState,
+} from "./optim/reduce-lr-on-plateau.js";
+export {
   getScheduler,
+  type RampType,
   SCHEDULER_TYPES,
   type ScheduleOptions,
   type SchedulerType,
