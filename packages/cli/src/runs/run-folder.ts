@@ -2,8 +2,8 @@
  * What a run leaves in its folder, and how it is read again: `recipe.yaml`, `metrics.json`, `log.jsonl` and
  * `predictions-<split>.jsonl`. Whoever trains writes them, `compare` and `report` read them.
  */
-import { readFile, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { readJsonFile, writeFileAtomic, writeJsonFile } from "@wgrad/models/node";
 import { parse } from "yaml";
 import { CommandError } from "../errors.js";
@@ -23,7 +23,8 @@ export interface RunMetrics {
   test: Record<string, number> | null;
   /** Seconds in `train_runtime`, bytes in `peak_memory_bytes` (buffers) and `peak_memory_live_bytes` (tensors). */
   training: Record<string, number>;
-  parameters: { trainable: number; all: number };
+  /** Null where the run did not say. */
+  parameters: { trainable: number; all: number } | null;
   /** The evaluation that was best by `metric`; null where none was made. */
   best: { step: number; epoch: number; metric: string; value: number } | null;
   /** Names of the classes, in the order of the logits. */
@@ -92,51 +93,154 @@ export async function writePredictions(
 }
 
 /**
- * Reads a run.
- * @throws CommandError `E_RUN` for a folder that holds none, with what is missing; FileError for a file that cannot be read
+ * Reads a run, also one that is not finished: what it would leave in `metrics.json` is then taken from its log, and it counts
+ * as interrupted. What an older run did not write is filled in.
+ * @param folder output folder of the run, or its `metrics.json`
+ * @throws CommandError `E_RUN` for a folder that holds none, with the way out; FileError for a file that cannot be read
  */
 export async function readRun(folder: string): Promise<Run> {
-  const at = (name: string) => join(folder, name);
-  if (!(await isThere(at("metrics.json")))) {
-    throw new CommandError(
-      "E_RUN",
-      `${folder} is no finished run: it has no metrics.json. Give the output folder of wgrad train or wgrad lab.`,
-    );
-  }
-  const metrics = await readJsonFile<RunMetrics>(at("metrics.json"));
+  const place = basename(folder) === "metrics.json" ? dirname(folder) : folder;
+  const at = (name: string) => join(place, name);
+  const isFinished = await isThere(at("metrics.json"));
+  if (!isFinished && !(await isThere(at("log.jsonl")))) throw await noRun(place);
   const recipe = (await isThere(at("recipe.yaml"))) ? parse(await readFile(at("recipe.yaml"), "utf8")) : {};
+  const keys = (recipe ?? {}) as Record<string, unknown>;
   const log = (await linesOf<Run["log"][number]>(at("log.jsonl"))).filter((entry) => "step" in entry);
+  const given = isFinished ? await readJsonFile<Partial<RunMetrics>>(at("metrics.json")) : {};
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw new CommandError("E_RUN", `${at("metrics.json")} holds no figures of a run. Run it again.`);
   const predictions: Run["predictions"] = {};
   for (const split of SPLITS) {
     const rows = await linesOf<Prediction>(at(`predictions-${split}.jsonl`));
     if (rows.length > 0) predictions[split] = rows;
   }
   return {
-    name: basename(resolve(folder)),
-    folder,
-    metrics,
-    recipe: (recipe ?? {}) as Record<string, unknown>,
+    name: basename(resolve(place)),
+    folder: place,
+    metrics: { ...fromLog(place, keys, log, isFinished), ...given },
+    recipe: keys,
     log,
     predictions,
   };
+}
+
+/**
+ * Reads several runs. A folder that is no run, but holds some, stands for those; runs whose folders have the same name are
+ * told apart by as much of their paths as that takes.
+ * @throws CommandError `E_RUN` for a folder that holds none
+ */
+export async function readRuns(folders: readonly string[]): Promise<Run[]> {
+  const places: string[] = [];
+  for (const folder of folders) {
+    const inside = (await isRun(folder)) ? [] : await runsIn(folder);
+    for (const place of inside.length > 0 ? inside : [folder])
+      if (!places.some((other) => resolve(other) === resolve(place))) places.push(place);
+  }
+  const runs = await Promise.all(places.map(readRun));
+  return runs.map((run) => ({ ...run, name: nameAmong(run.folder, places) }));
+}
+
+/** The last parts of a path that no other of the paths ends with. */
+function nameAmong(folder: string, all: readonly string[]): string {
+  const parts = resolve(folder).split(/[\\/]/);
+  const tail = (path: string, count: number) => resolve(path).split(/[\\/]/).slice(-count).join("/");
+  for (let count = 1; count < parts.length; count++) {
+    const name = tail(folder, count);
+    if (all.every((other) => resolve(other) === resolve(folder) || tail(other, count) !== name)) return name;
+  }
+  return folder;
+}
+
+async function isRun(folder: string): Promise<boolean> {
+  return (await isThere(join(folder, "metrics.json"))) || (await isThere(join(folder, "log.jsonl")));
+}
+
+/** Runs one level below a folder. */
+async function runsIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const found: string[] = [];
+  for (const entry of entries.filter((e) => e.isDirectory()).sort((a, b) => a.name.localeCompare(b.name)))
+    if (await isRun(join(folder, entry.name))) found.push(join(folder, entry.name));
+  return found;
+}
+
+/** What is wrong with a folder that is no run, and what to do. */
+async function noRun(folder: string): Promise<CommandError> {
+  const say = (message: string) => new CommandError("E_RUN", `${folder}: ${message}`);
+  if (!(await isThere(folder)))
+    return say("there is no such folder. Runs are in runs/ unless --output-dir said otherwise.");
+  if (/^checkpoint-\d+/.test(basename(resolve(folder))) && (await isRun(dirname(resolve(folder)))))
+    return say(`this is a checkpoint. Give the folder of its run: ${dirname(folder)}`);
+  const inside = await runsIn(folder);
+  if (inside.length > 0)
+    return say(`this is no run, but it holds ${inside.length}. Give one of them: ${inside.join(", ")}`);
+  return say(
+    "this is no run: it has neither metrics.json nor log.jsonl. Give the output folder of wgrad train or wgrad lab.",
+  );
+}
+
+/** What can be known of a run without its `metrics.json`. */
+function fromLog(folder: string, recipe: Run["recipe"], log: Run["log"], isFinished: boolean): RunMetrics {
+  const evaluations = log.filter((entry) => "eval_loss" in entry);
+  return {
+    lab: typeof recipe.lab === "string" ? recipe.lab : "train",
+    interrupted: !isFinished,
+    output_dir: folder,
+    global_step: log.at(-1)?.step ?? 0,
+    epochs: evaluations.map((entry, i) => ({
+      epoch: entry.epoch,
+      ...meanLoss(log, evaluations[i - 1]?.step ?? 0, entry.step),
+      ...Object.fromEntries(
+        ["eval_loss", "eval_accuracy", "eval_precision", "eval_recall", "eval_f1"]
+          .filter((name) => name in entry)
+          .map((name) => [name === "eval_loss" ? name : name.slice("eval_".length), entry[name]!]),
+      ),
+    })),
+    validation: evaluations.at(-1) ?? null,
+    test: null,
+    training: {},
+    parameters: null,
+    best: null,
+    labels: [],
+    machine: {},
+  };
+}
+
+/** Mean training loss of the steps after the first up to the last; each entry holds the mean since the one before. */
+function meanLoss(log: Run["log"], after: number, last: number): Record<string, number> {
+  let sum = 0;
+  let before = after;
+  for (const { loss, step } of log) {
+    if (loss === undefined || step <= after || step > last) continue;
+    sum += loss * (step - before);
+    before = step;
+  }
+  return before > after ? { train_loss: sum / (before - after) } : {};
 }
 
 async function isThere(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-/** The JSON lines of a file; none if there is no such file. */
+/** The JSON lines of a file; none if there is no such file. A last line that is half written, by a run that goes on, is left out. */
 async function linesOf<T>(path: string): Promise<T[]> {
   if (!(await isThere(path))) return [];
-  const text = await readFile(path, "utf8");
-  return text
-    .split("\n")
-    .filter((line) => line.trim() !== "")
-    .map((line, i) => {
-      try {
-        return JSON.parse(line) as T;
-      } catch (cause) {
-        throw new CommandError("E_RUN", `${path}: line ${i + 1} is no JSON. Remove the line.`, { cause });
-      }
-    });
+  const lines = (await readFile(path, "utf8")).split("\n");
+  return lines.flatMap((line, i): T[] => {
+    if (line.trim() === "") return [];
+    const value = parseLine(line);
+    if (value !== undefined) return [value as T];
+    if (i === lines.length - 1) return [];
+    throw new CommandError("E_RUN", `${path}: line ${i + 1} is no JSON. Remove the line.`);
+  });
+}
+
+/** Undefined for what is no JSON. Python writes NaN and Infinity, which become null. */
+function parseLine(line: string): unknown {
+  for (const text of [line, line.replace(/(?<=[:,[]\s*)(?:NaN|-?Infinity)(?=\s*[,}\]])/g, "null")]) {
+    try {
+      return JSON.parse(text);
+    } catch {}
+  }
+  return undefined;
 }
