@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type LoraConfig, loraConfig, loraConfigFromJson, loraConfigToJson } from "./config.js";
+import { type LoraConfig, loraConfig, loraConfigFromJson, loraConfigToJson } from "./lora/config.js";
 
 const code = (body: () => unknown): unknown => {
   try {
@@ -38,7 +38,7 @@ describe("LoraConfig", () => {
     [{ loraDropout: 1 }, /loraDropout is 1, expected a number from 0 on and under 1/],
     [{ bias: "some" as LoraConfig["bias"] }, /bias is "some", expected one of none, lora_only, all/],
     [{ taskType: "CLS" as LoraConfig["taskType"] }, /taskType is "CLS", expected null or one of SEQ_CLS/],
-    [{ initLoraWeights: "pissa" as "gaussian" }, /initLoraWeights is "pissa"/],
+    [{ initLoraWeights: "kaiming" as "gaussian" }, /initLoraWeights is "kaiming"/],
     [{ targetModules: "(q_lin" }, /targetModules has "\(q_lin", which is not a regular expression/],
     [{ rankPattern: { q_lin: 0 } }, /rankPattern/],
   ])("refuses %j", (given, message) => {
@@ -79,11 +79,11 @@ describe("LoraConfig", () => {
       peft_version: "9",
     };
     expect(loraConfigFromJson(idle).targetModules).toEqual(["q_lin"]);
-    expect(() => loraConfigFromJson({ ...json, use_dora: true }, "a/adapter_config.json")).toThrow(
-      /^a\/adapter_config\.json: use_dora is true, which this version cannot follow/,
+    expect(() => loraConfigFromJson({ ...json, use_qalora: true }, "a/adapter_config.json")).toThrow(
+      /^a\/adapter_config\.json: use_qalora is true, which this version cannot follow/,
     );
-    expect(() => loraConfigFromJson({ ...json, layers_to_transform: [1] })).toThrow(
-      /layers_to_transform is \[1\]/,
+    expect(() => loraConfigFromJson({ ...json, layer_replication: [[0, 1]] })).toThrow(
+      /layer_replication is/,
     );
     expect(() => loraConfigFromJson({ ...json, peft_type: "IA3" })).toThrow(/peft_type is "IA3"/);
     expect(() => loraConfigFromJson({ ...json, r: -1 }, "b.json")).toThrow(/^b\.json: LoraConfig: r is -1/);

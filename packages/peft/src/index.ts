@@ -1,17 +1,38 @@
-/** LoRA for the models of `@wgrad/models`, with PEFT's names. Runs in browsers; what reads folders is in `@wgrad/peft/node`. */
+/**
+ * Adapters for the models of `@wgrad/models`, with PEFT's names: LoRA, DoRA, (IA)³, prompt tuning. Runs in browsers; what reads
+ * folders is in `@wgrad/peft/node`.
+ */
+export { AdapterLayer } from "./adapter-layer.js";
+export type { CommonConfig, TargetConfig, TaskType } from "./config.js";
+export { PeftError } from "./errors.js";
+export { type IA3Config, ia3Config } from "./ia3/config.js";
+export { IA3Layer } from "./ia3/layer.js";
 export {
   type LoraConfig,
   loraConfig,
   loraConfigFromJson,
   loraConfigToJson,
-  type TaskType,
-} from "./config.js";
-export { PeftError } from "./errors.js";
-export { LoraLinear, type LoraLinearOptions } from "./lora-linear.js";
+} from "./lora/config.js";
+export { LoraConv2d } from "./lora/conv2d.js";
+export { LoraEmbedding } from "./lora/embedding.js";
+export { LoraLayer, type LoraLayerOptions } from "./lora/layer.js";
+export { LoraLinear } from "./lora/linear.js";
+export {
+  type PeftConfig,
+  type PeftConfigInput,
+  type PeftType,
+  peftConfig,
+  peftConfigFromJson,
+  peftConfigToJson,
+} from "./peft-config.js";
 export {
   type AdaptableModel,
+  DEFAULT_ADAPTER,
   getPeftModel,
   type ParameterCounts,
   PeftModel,
   peftModelFromConfig,
+  type WeightedAdapterOptions,
 } from "./peft-model.js";
+export { type PromptTuningConfig, promptTuningConfig } from "./prompt-tuning/config.js";
+export { PromptEmbedding } from "./prompt-tuning/layer.js";

@@ -45,7 +45,7 @@ const newPeft = (r = 2) => getPeftModel(newModel(), { r, targetModules: ["q_lin"
 describe("adapters on disk", () => {
   it("come back as they went, frozen unless they are to be trained on", async () => {
     const peft = newPeft();
-    for (const layer of peft.loraLayers.values()) layer.lora_B.weight.fill_(0.25);
+    for (const layer of peft.loraLayers.values()) layer.factors("default").B.fill_(0.25);
     const place = join(folder, "round");
     await savePretrained(peft, place);
     expect((await readdir(place)).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);

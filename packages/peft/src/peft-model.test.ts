@@ -2,8 +2,8 @@ import { DistilBertForMaskedLM, DistilBertForSequenceClassification, distilBertC
 import { AdamW, type Device, Linear, manualSeed, noGrad, scope, skipInit, Tensor } from "@wgrad/tensor";
 import { openDevice } from "@wgrad/tensor/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { LoraConfig } from "./config.js";
-import { LoraLinear } from "./lora-linear.js";
+import type { LoraConfig } from "./lora/config.js";
+import { LoraLinear } from "./lora/linear.js";
 import { getPeftModel, type PeftModel } from "./peft-model.js";
 
 let device: Device;
@@ -54,12 +54,12 @@ async function logits(model: Pick<Classifier, "forward">): Promise<Float32Array>
 }
 
 const trained = (model: PeftModel<Classifier>) =>
-  [...model.namedParameters()].filter(([, p]) => p.requiresGrad).map(([name]) => name);
+  [...model.adapterState()].filter(([, p]) => p.requiresGrad).map(([name]) => name);
 
 /** Fills every B, so that the adapters change the outputs. */
 function fillB(model: PeftModel<Classifier>): void {
   for (const layer of model.loraLayers.values()) {
-    const { weight } = layer.lora_B;
+    const { B: weight } = layer.factors("default");
     weight.copy_(Float32Array.from({ length: weight.numel }, (_, i) => Math.sin(i + 1) * 0.3));
   }
 }
@@ -88,7 +88,7 @@ describe("getPeftModel", () => {
     );
     expect(trained(peft).sort()).toEqual([...layers, ...heads].sort());
     expect([...peft.adapterState().keys()].sort()).toEqual([...layers, ...heads].sort());
-    expect(peft.peftConfig.modulesToSave).toEqual(["classifier", "score"]);
+    expect(peft.activePeftConfig.modulesToSave).toEqual(["classifier", "score"]);
     peft.dispose();
   });
 
@@ -126,20 +126,25 @@ describe("getPeftModel", () => {
   it("starts adapters as PEFT does", async () => {
     const peft = newPeft({ r: 4, initLoraWeights: "gaussian" });
     const layer = [...peft.loraLayers.values()][0]!;
-    expect(new Set(await layer.lora_B.weight.tolist().then((rows) => (rows as number[][]).flat()))).toEqual(
-      new Set([0]),
-    );
+    expect(
+      new Set(
+        await layer
+          .factors("default")
+          .B.tolist()
+          .then((rows) => (rows as number[][]).flat()),
+      ),
+    ).toEqual(new Set([0]));
     peft.dispose();
     const base = new Linear(device, 400, 8);
-    const wide = new LoraLinear(base, { r: 16, scaling: 1 });
-    const a = (await wide.lora_A.weight.toArray()) as Float32Array;
+    const layerOf = new LoraLinear(base);
+    layerOf.addAdapter("default", { r: 16, scaling: 1 });
+    const a = (await layerOf.factors("default").A.toArray()) as Float32Array;
     expect(Math.max(...a.map(Math.abs))).toBeLessThanOrEqual(1 / Math.sqrt(400));
     expect(Math.max(...a)).toBeGreaterThan(0.9 / Math.sqrt(400));
-    const gaussian = new LoraLinear(base, { r: 16, scaling: 1, initLoraWeights: "gaussian" });
-    const g = (await gaussian.lora_A.weight.toArray()) as Float32Array;
+    layerOf.addAdapter("other", { r: 16, scaling: 1, initLoraWeights: "gaussian" });
+    const g = (await layerOf.factors("other").A.toArray()) as Float32Array;
     expect(Math.sqrt(g.reduce((sum, x) => sum + x * x, 0) / g.length)).toBeCloseTo(1 / 16, 2);
-    for (const layer of [wide, gaussian]) for (const part of [layer.lora_A, layer.lora_B]) part.dispose();
-    base.dispose();
+    layerOf.dispose();
   });
 
   it("gives frozen weights no gradient, no gradient work and no optimizer state", () => {
@@ -196,7 +201,7 @@ describe("targets", () => {
     const paths = [...peft.loraLayers.keys()].map((path) =>
       path.replace("distilbert.transformer.layer.", ""),
     );
-    const target = peft.peftConfig.targetModules;
+    const { targetModules: target } = peft.activePeftConfig as LoraConfig;
     peft.dispose();
     return { paths, target };
   };
@@ -228,7 +233,7 @@ describe("targets", () => {
   it("leave out an output projection that shares its weight with the embeddings", () => {
     const model = new DistilBertForMaskedLM(device, distilBertConfig(tiny));
     expect(() => getPeftModel(model, { targetModules: ["vocab_projector"] })).toThrow(
-      /the weight of vocab_projector is also that of the embeddings/,
+      /the weight of vocab_projector is also that of another module/,
     );
     const peft = getPeftModel(model, { targetModules: "all-linear" });
     expect([...peft.loraLayers.keys()]).not.toContain("vocab_projector");
@@ -245,10 +250,10 @@ describe("targets", () => {
       alphaPattern: { "1.*v_lin": 20 },
     });
     const layer = (path: string) => peft.loraLayers.get(`distilbert.transformer.layer.${path}`)!;
-    expect(layer("0.attention.q_lin").lora_A.weight.shape).toEqual([16, 16]);
-    expect(layer("0.attention.q_lin").scaling).toBe(2);
-    expect(layer("1.attention.v_lin").scaling).toBe(10);
-    expect(layer("1.attention.q_lin").scaling).toBe(4);
+    expect(layer("0.attention.q_lin").factors("default").A.shape).toEqual([16, 16]);
+    expect(layer("0.attention.q_lin").scaling.default).toBe(2);
+    expect(layer("1.attention.v_lin").scaling.default).toBe(10);
+    expect(layer("1.attention.q_lin").scaling.default).toBe(4);
     peft.dispose();
   });
 
@@ -266,14 +271,17 @@ describe("targets", () => {
   });
 
   it.each<[Partial<LoraConfig>, RegExp]>([
-    [{ targetModules: null }, /targetModules is not set\. Name the Linear layers to adapt \(q_lin, k_lin/],
+    [{ targetModules: null }, /targetModules is not set\. Name the layers to adapt \(q_lin, k_lin/],
     [{ targetModules: ["q_proj"] }, /no module is named "q_proj"\. Did you mean q_lin\?/],
     [{ targetModules: ["q_lin", "vlin"] }, /no module is named "vlin"\. Did you mean v_lin\?/],
     [
       { targetModules: "q_lin" },
       /A text is an expression for the whole path; for an ending pass a list: \["q_lin"\]/,
     ],
-    [{ targetModules: ["sa_layer_norm"] }, /sa_layer_norm, a LayerNorm; LoRA here is for Linear layers/],
+    [
+      { targetModules: ["sa_layer_norm"] },
+      /sa_layer_norm, a LayerNorm; LoRA is for Linear, Embedding, Conv2d layers/,
+    ],
     [{ targetModules: ["q_lin", "pre_classifier"] }, /trained whole .* excludeModules: \["pre_classifier"\]/],
     [
       { modulesToSave: ["classifer"] },

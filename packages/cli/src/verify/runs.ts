@@ -207,7 +207,7 @@ function adapted(base: DistilBertForSequenceClassification, { lora }: Spec): Tra
     taskType: "SEQ_CLS",
   });
   for (const layer of model.loraLayers.values()) {
-    const { weight } = layer.lora_A;
+    const { A: weight } = layer.factors("default");
     const values = Float32Array.from({ length: weight.numel }, (_, i) => {
       const x = (i + 1) * lora.A.step;
       return (x - Math.floor(x) - 0.5) * lora.A.scale;
