@@ -22,9 +22,11 @@ export class ModelsError extends Error {
 export class TokenizerError extends ModelsError {}
 
 /**
- * A name that leads to no model: `E_MODEL_NOT_FOUND` (no such folder, no such model on the hub), `E_MODEL_FOLDER` (a folder
- * without the files of a model), `E_HUB_OFFLINE` (not in the cache and the network is not to be used), `E_HUB_UNREACHABLE`,
- * `E_HUB_DOWNLOAD`.
+ * A name that leads nowhere: `E_MODEL_NOT_FOUND`, `E_DATASET_NOT_FOUND` (no such folder, nothing of that name on the hub),
+ * `E_MODEL_FOLDER` (a folder without the files of a model), `E_HUB_OFFLINE` (not in the cache and the network is not to be used),
+ * `E_HUB_REVISION` (a revision that cannot be one). Or the hub: `E_HUB_UNREACHABLE`, `E_HUB_ACCESS` (401, 403), `E_HUB_RATE_LIMIT` (429),
+ * `E_HUB_DOWNLOAD`, `E_HUB_CHECKSUM`, `E_HUB_ANSWER` (what it says cannot be), `E_HUB_ENDPOINT`, `E_HUB_TOKEN`. No message and no
+ * `cause` holds the access token.
  */
 export class HubError extends ModelsError {}
 

@@ -152,7 +152,8 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-async function writeError(
+/** The error for a file that could not be written, with what the disk says. */
+export async function writeError(
   cause: unknown,
   path: string,
   needed: number | undefined,

@@ -27,7 +27,12 @@ export {
   type DownloadProgress,
   hubCacheDir,
   isOffline,
+  type Needs,
+  parseRepoId,
+  type RepoId,
   type ResolveOptions,
+  resolveDataset,
   resolveModel,
-} from "./hub/resolve.js";
+  type SelectFiles,
+} from "./hub/index.js";
 export { AutoTokenizer } from "./tokenizer/node.js";

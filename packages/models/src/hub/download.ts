@@ -1,20 +1,27 @@
-/** Downloads the files of a model that are of use here into Hugging Face's cache layout: blobs, snapshots, refs. */
-import { copyFile, mkdir, rm, stat, symlink } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
-import { HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
+/** Downloads files of a repository into the cache. Its commit and its files are asked for through `@huggingface/hub`. */
+import { mkdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { datasetInfo, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { FileError, HubError } from "../errors.js";
-import { writeFileAtomic } from "../files.js";
+import { fetchBlob } from "./blob.js";
+import { linkBlob, repoFolderName, writeRef } from "./cache.js";
+import { HubClient, networkCause } from "./client.js";
+import { hubEndpoint, hubToken } from "./environment.js";
+import { isCommit, isSafePath, type RepoId, type RepoType } from "./repo-id.js";
 import type { ResolveOptions } from "./resolve.js";
 
-/** Configuration, tokenizer and weights; no pickles, no other frameworks. */
-const wanted =
-  /^([\w.-]*config\.json|tokenizer\.json|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt|(model|adapter_model)(-\d+-of-\d+)?\.safetensors(\.index\.json)?)$/;
+/**
+ * Chooses among the files of a repository.
+ * @param files paths of all files
+ * @param card the text of README.md, null without one; only for data sets
+ */
+export type SelectFiles = (files: readonly string[], card: string | null) => readonly string[];
 
 interface DownloadOptions extends ResolveOptions {
-  name: string;
-  revision: string;
-  repoFolder: string;
-  endpoint: string;
+  type: RepoType;
+  repo: RepoId;
+  cacheDir: string;
+  select: SelectFiles;
   /** Half a sentence for messages: what was tried before. */
   neither: string;
   /** What the user can do instead. */
@@ -24,116 +31,177 @@ interface DownloadOptions extends ResolveOptions {
 /**
  * Fetches a snapshot.
  * @returns Its folder. The ref is written last, so that an interrupted download is not taken for a complete one.
+ * @throws HubError, FileError
  */
 export async function downloadSnapshot(options: DownloadOptions): Promise<string> {
-  const { name, revision, repoFolder, endpoint, onProgress } = options;
-  const request = options.fetch ?? fetch;
-  const hub = { hubUrl: endpoint, fetch: request };
+  const endpoint = hubEndpoint(options.endpoint);
+  const token = await hubToken(options.token);
+  const client = new HubClient({ ...options, endpoint, token });
   try {
-    const { sha } = await modelInfo({ ...hub, name, revision, additionalFields: ["sha"] });
-    const files: ListFileEntry[] = [];
-    for await (const entry of listFiles({ ...hub, repo: { type: "model", name }, revision: sha })) {
-      if (entry.type === "file" && wanted.test(entry.path)) files.push(entry);
-    }
-    const snapshot = join(repoFolder, "snapshots", sha);
-    const missing: ListFileEntry[] = [];
-    for (const file of files) if (!(await isThere(join(snapshot, file.path)))) missing.push(file);
-    for (const [i, file] of missing.entries()) {
-      const blob = join(repoFolder, "blobs", file.lfs?.oid ?? file.oid ?? `${sha}-${file.path}`);
-      const total = file.lfs?.size ?? file.size;
-      if (!(await isThere(blob))) {
-        const url = `${endpoint}/${name}/resolve/${sha}/${encodeURIComponent(file.path)}`;
-        const report = (loaded: number) =>
-          onProgress?.({ file: file.path, loaded, total, index: i + 1, count: missing.length });
-        await writeFileAtomic(blob, fetchPieces(request, url, file.path, total, report), { bytes: total });
-      }
-      const link = join(snapshot, file.path);
-      await mkdir(dirname(link), { recursive: true });
-      await linkTo(blob, link);
-    }
-    await mkdir(snapshot, { recursive: true });
-    if (sha !== revision) await writeFileAtomic(join(repoFolder, "refs", revision), sha);
-    return snapshot;
+    return await download(client, options);
   } catch (error) {
-    throw explain(error, options);
+    throw explain(error, client, options);
   }
 }
 
-/** A relative link, as huggingface_hub makes it; a copy where the system allows no links. */
-async function linkTo(blob: string, link: string): Promise<void> {
-  await rm(link, { force: true });
-  await symlink(relative(dirname(link), blob), link).catch(() => copyFile(blob, link));
-}
+async function download(client: HubClient, options: DownloadOptions): Promise<string> {
+  const { type, repo, cacheDir } = options;
+  const hub = { hubUrl: client.endpoint, fetch: client.fetch };
+  const asked = { ...hub, name: repo.name, revision: repo.revision };
+  const { sha } =
+    type === "model"
+      ? await modelInfo({ ...asked, additionalFields: ["sha"] })
+      : await datasetInfo({ ...asked, additionalFields: ["sha"] });
+  if (typeof sha !== "string" || !isCommit(sha)) throw strange(client, "a commit that is none");
 
-async function isThere(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
-}
+  const entries = new Map<string, ListFileEntry>();
+  const listing = listFiles({
+    ...hub,
+    repo: { type, name: repo.name },
+    revision: sha,
+    recursive: type === "dataset",
+  });
+  for await (const entry of listing) if (entry.type === "file") entries.set(entry.path, entry);
 
-async function* fetchPieces(
-  request: typeof fetch,
-  url: string,
-  file: string,
-  total: number,
-  report: (loaded: number) => void,
-): AsyncGenerator<Uint8Array> {
-  const response = await request(url);
-  if (!response.ok || response.body === null) {
-    throw new HubError(
-      "E_HUB_DOWNLOAD",
-      `${url}: the hub answered ${response.status} ${response.statusText}. Try again later.`,
-    );
-  }
-  let loaded = 0;
-  const reader = response.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    loaded += value.byteLength;
-    report(loaded);
-    yield value;
-  }
-  if (loaded !== total) {
-    throw new HubError(
-      "E_HUB_DOWNLOAD",
-      `${file}: ${loaded} of ${total} bytes arrived. Start again; finished files are kept.`,
-    );
-  }
-}
-
-function explain(error: unknown, { name, revision, neither, advice, endpoint }: DownloadOptions): unknown {
-  if (error instanceof HubError || error instanceof FileError) return error;
-  if (error instanceof HubApiError) {
-    const { statusCode: status } = error;
-    if (status === 401 || status === 403 || status === 404) {
-      const what = revision === "main" ? name : `${name} at revision ${revision}`;
-      return new HubError(
-        "E_MODEL_NOT_FOUND",
-        `${neither}, and ${endpoint} has no public model ${what} (answer ${status}; private and gated models need an access token, which is not supported yet). Check the spelling. ${advice}`,
-        { cause: error },
-      );
+  const folder = repoFolderName(type, repo.name);
+  const repoFolder = join(cacheDir, folder);
+  const snapshot = join(repoFolder, "snapshots", sha);
+  const fetchAll = async (paths: readonly string[]): Promise<void> => {
+    const missing: WantedFile[] = [];
+    for (const path of paths) {
+      const file = wantedFile(client, path, entries.get(path)!);
+      const there = await stat(join(snapshot, path)).catch(() => undefined);
+      if (there?.size !== file.size) missing.push(file);
     }
-    return new HubError("E_HUB_DOWNLOAD", `${name}: the hub answered ${status}. Try again later. ${advice}`, {
-      cause: error,
-    });
+    for (const [i, { path, hash, size }] of missing.entries()) {
+      const blob = join(repoFolder, "blobs", hash);
+      const where = `${type === "dataset" ? "datasets/" : ""}${repo.name}/resolve/${sha}`;
+      await fetchBlob({
+        client,
+        url: `${client.endpoint}/${where}/${path.split("/").map(encodeURIComponent).join("/")}`,
+        file: path,
+        size,
+        hash,
+        blob,
+        lock: join(cacheDir, ".locks", folder, `${hash}.wgrad.lock`),
+        onProgress: (loaded) =>
+          options.onProgress?.({ file: path, loaded, total: size, index: i + 1, count: missing.length }),
+      });
+      await linkBlob(blob, join(snapshot, path));
+    }
+  };
+
+  const all = [...entries.keys()].sort();
+  let card: string | null = null;
+  if (type === "dataset" && entries.has("README.md")) {
+    await fetchAll(["README.md"]);
+    card = await readFile(join(snapshot, "README.md"), "utf8");
   }
-  const { code, message } = networkCause(error);
+  const chosen = options.select(all, card);
+  await fetchAll(chosen);
+  await mkdir(snapshot, { recursive: true });
+  await writeRef(repoFolder, repo.revision, sha);
+  return snapshot;
+}
+
+interface WantedFile {
+  path: string;
+  hash: string;
+  size: number;
+}
+
+/** What the hub's list says of a file, if it can be true. */
+function wantedFile(client: HubClient, path: string, entry: ListFileEntry): WantedFile {
+  if (!isSafePath(path)) {
+    throw strange(client, `a file ${JSON.stringify(path).slice(0, 100)}, which would lie outside the cache`);
+  }
+  const hash = entry.lfs?.oid ?? entry.oid ?? "";
+  const size = entry.lfs?.size ?? entry.size;
+  if (!(entry.lfs ? /^[0-9a-f]{64}$/ : /^[0-9a-f]{40}$/).test(hash))
+    throw strange(client, `no hash of ${path}`);
+  if (!Number.isSafeInteger(size) || size < 0) throw strange(client, `no size of ${path}`);
+  return { path, hash, size };
+}
+
+function strange(client: HubClient, what: string): HubError {
   return new HubError(
-    "E_HUB_UNREACHABLE",
-    `${neither}, and ${endpoint} cannot be reached (${code ?? message}). ${advice}`,
-    {
-      cause: error,
-    },
+    "E_HUB_ANSWER",
+    `${client.endpoint} lists ${what}. It is no hub, or not to be trusted: check HF_ENDPOINT.`,
   );
 }
 
-/** `fetch` says only "fetch failed"; the reason is in its causes. */
-function networkCause(error: unknown): { code: string | undefined; message: string } {
-  let current: unknown = error;
-  let code: string | undefined;
-  while (current instanceof Error) {
-    code = (current as { code?: string }).code ?? code;
-    if (current.cause === undefined) break;
-    current = current.cause;
+/** Errors of this package pass; the rest become one. What the server said stays out, for it may repeat the token. */
+function explain(error: unknown, client: HubClient, options: DownloadOptions): unknown {
+  const { type, repo, neither, advice } = options;
+  const status = statusOf(error);
+  if (status === undefined) {
+    if (error instanceof Error && /^E_[A-Z_]+$/.test((error as { code?: string }).code ?? "")) return error;
+    if (
+      (error as NodeJS.ErrnoException)?.syscall?.match(
+        /^(open|mkdir|rename|symlink|link|unlink|stat|read|write)$/,
+      )
+    ) {
+      const { path = options.cacheDir, message } = error as NodeJS.ErrnoException;
+      return new FileError(
+        "E_FILE_WRITE",
+        path,
+        `the cache cannot be written (${message}). Set HF_HOME to another folder.`,
+        { cause: error },
+      );
+    }
+    // What is no JSON is quoted in this error.
+    if (error instanceof SyntaxError) {
+      return new HubError(
+        "E_HUB_ANSWER",
+        `${client.endpoint} does not answer as a hub does. Check HF_ENDPOINT. ${advice}`,
+      );
+    }
+    const what = networkCause(error);
+    return new HubError(
+      "E_HUB_UNREACHABLE",
+      `${neither}, and ${client.endpoint} cannot be reached (${what}). ${advice}`,
+      { cause: error },
+    );
   }
-  return { code, message: current instanceof Error ? current.message : String(current) };
+  const noun = type === "model" ? "model" : "data set";
+  const what =
+    repo.revision === "main" ? `${noun} ${repo.name}` : `${noun} ${repo.name} at revision ${repo.revision}`;
+  const page = `${client.endpoint}/${type === "dataset" ? "datasets/" : ""}${repo.name}`;
+  const sent = client.token ? `the token from ${client.token.from}` : undefined;
+  if (status === 404 || (status === 401 && !sent)) {
+    const hidden = sent
+      ? `it may be private, and ${sent} may not see it`
+      : "private and gated ones need an access token: set HF_TOKEN, or log in with hf auth login";
+    return new HubError(
+      type === "model" ? "E_MODEL_NOT_FOUND" : "E_DATASET_NOT_FOUND",
+      `${neither}, and ${client.endpoint} has no public ${what} (answer ${status}; ${hidden}). Check the spelling. ${advice}`,
+    );
+  }
+  if (status === 401 || status === 403) {
+    const why =
+      status === 401
+        ? `${sent} is not accepted: it is wrong, expired or withdrawn. Make a new one, or unset it for public repositories`
+        : `the ${what} is gated or private. Ask for access at ${page}, ${sent ? `and see that ${sent} is of that account and may read it` : "then set HF_TOKEN, or log in with hf auth login"}`;
+    return new HubError(
+      "E_HUB_ACCESS",
+      `${neither}, and ${client.endpoint} does not give it out (answer ${status}): ${why}.`,
+    );
+  }
+  if (status === 429) {
+    const more = sent ? "" : " With an access token (HF_TOKEN) more are allowed.";
+    return new HubError(
+      "E_HUB_RATE_LIMIT",
+      `${repo.name}: ${client.endpoint} answers 429, too many requests, also after waiting.${more} Try again later; finished files are kept.`,
+    );
+  }
+  return new HubError(
+    "E_HUB_DOWNLOAD",
+    `${repo.name}: ${client.endpoint} answered ${status}. Try again later. ${advice}`,
+  );
+}
+
+function statusOf(error: unknown): number | undefined {
+  if (error instanceof HubApiError) return error.statusCode;
+  if (!(error instanceof HubError)) return undefined;
+  return (error.cause as { status?: number } | undefined)?.status;
 }

@@ -1,12 +1,13 @@
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HubError } from "../errors.js";
-import { type DownloadProgress, hubCacheDir, resolveModel } from "./index.js";
+import { gitSha1 } from "../testing/hub-server.js";
+import { hubCacheDir, resolveModel } from "./index.js";
 
 const sha = "0123456789012345678901234567890123456789";
-const oid = (path: string) => Buffer.from(path).toString("hex").padEnd(40, "0");
+const oid = (text: string) => gitSha1(Buffer.from(text));
 
 let folder: string;
 let cacheDir: string;
@@ -16,11 +17,10 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** A hub with one model, `org/name`. `calls` collects what was asked. */
-function fakeHub(files: Record<string, string>, calls: string[] = []): typeof fetch {
+/** A hub with one model, `org/name`. */
+function fakeHub(files: Record<string, string>): typeof fetch {
   return async (input) => {
     const url = new URL(String(input instanceof Request ? input.url : input));
-    calls.push(url.pathname);
     const json = (value: unknown, status = 200) =>
       new Response(JSON.stringify(value), { status, headers: { "Content-Type": "application/json" } });
     if (url.pathname === "/api/models/org/name/revision/main")
@@ -31,7 +31,7 @@ function fakeHub(files: Record<string, string>, calls: string[] = []): typeof fe
           type: "file",
           path,
           size: Buffer.byteLength(text),
-          oid: oid(path),
+          oid: oid(text),
         })),
       );
     }
@@ -96,7 +96,17 @@ describe("folders", () => {
   });
 
   it("that are not there, and files", async () => {
-    for (const name of ["./nowhere", "/no/such/folder", "a/b/c", "~/model", "../x"]) {
+    for (const name of [
+      "org/a--b",
+      "org/..",
+      "org/.",
+      "x.git",
+      "./nowhere",
+      "/no/such/folder",
+      "a/b/c",
+      "~/model",
+      "../x",
+    ]) {
       expect((await failure(() => resolveModel(name, { fetch: refuse }))).code).toBe("E_MODEL_NOT_FOUND");
     }
     const dir = await put(folder, { "model.safetensors": "" });
@@ -112,6 +122,19 @@ describe("the cache", () => {
     await put(join(cacheDir, "models--org--name", "refs"), { main: sha });
     expect(await resolveModel("org/name", { cacheDir, fetch: refuse })).toBe(snapshot());
     expect(await resolveModel("org/name", { cacheDir, fetch: refuse, revision: sha })).toBe(snapshot());
+  });
+
+  it("that lacks some of the weights' files is not complete", async () => {
+    await put(snapshot(), {
+      "config.json": "{}",
+      "model.safetensors.index.json": "{}",
+      "model-00001-of-00002.safetensors": "",
+    });
+    await put(join(cacheDir, "models--org--name", "refs"), { main: `${sha}\n` });
+    const error = await failure(() => resolveModel("org/name", { cacheDir, offline: true }));
+    expect(error.message).toMatch(/nor complete in the cache/);
+    await put(snapshot(), { "model-00002-of-00002.safetensors": "" });
+    expect(await resolveModel("org/name", { cacheDir, offline: true })).toBe(snapshot());
   });
 
   it("that lacks a model, offline: an error that says where it looked", async () => {
@@ -143,45 +166,6 @@ describe("the cache", () => {
 describe("the hub", () => {
   const online = { endpoint: "https://hub.test", offline: false };
 
-  it("fills the cache in its own layout, only with files of use, and only once", async () => {
-    const calls: string[] = [];
-    const progress: DownloadProgress[] = [];
-    const fetch = fakeHub(
-      { ...model, "pytorch_model.bin": "no", "README.md": "no", "tf_model.h5": "no" },
-      calls,
-    );
-    const dir = await resolveModel("org/name", {
-      ...online,
-      cacheDir,
-      fetch,
-      onProgress: (p) => progress.push(p),
-    });
-    expect(dir).toBe(join(cacheDir, "models--org--name", "snapshots", sha));
-    expect((await readdir(dir)).sort()).toEqual(Object.keys(model).sort());
-    expect(await readFile(join(dir, "model.safetensors"), "utf8")).toBe("weights");
-    expect(await readlink(join(dir, "config.json"))).toBe(join("../../blobs", oid("config.json")));
-    expect(await readFile(join(cacheDir, "models--org--name/refs/main"), "utf8")).toBe(sha);
-    expect(progress.at(-1)).toMatchObject({ index: 3, count: 3 });
-    const { length } = calls;
-    expect(await resolveModel("org/name", { ...online, cacheDir, fetch })).toBe(dir);
-    expect(calls).toHaveLength(length);
-  });
-
-  it("a download that breaks off leaves no file and no ref, and goes on later", async () => {
-    const good = fakeHub(model);
-    const breaking: typeof fetch = async (input, init) =>
-      String(input).endsWith("model.safetensors") ? new Response("wei") : good(input, init);
-    const error = await failure(() => resolveModel("org/name", { ...online, cacheDir, fetch: breaking }));
-    expect(error.message).toMatch(/model\.safetensors: 3 of 7 bytes arrived/);
-    const repo = join(cacheDir, "models--org--name");
-    expect(await readdir(join(repo, "blobs"))).toEqual([oid("config.json")]);
-    expect((await failure(() => resolveModel("org/name", { cacheDir, offline: true }))).code).toBe(
-      "E_HUB_OFFLINE",
-    );
-    const dir = await resolveModel("org/name", { ...online, cacheDir, fetch: good });
-    expect(await readFile(join(dir, "model.safetensors"), "utf8")).toBe("weights");
-  });
-
   it("a name that nobody has, and a network that is not there", async () => {
     const unknown = await failure(() =>
       resolveModel("org/other", { ...online, cacheDir, fetch: fakeHub(model) }),
@@ -204,5 +188,6 @@ describe("the hub", () => {
     const fetch = fakeHub({ "config.json": "{}", "pytorch_model.bin": "x" });
     const error = await failure(() => resolveModel("org/name", { ...online, cacheDir, fetch }));
     expect(error.code).toBe("E_MODEL_FOLDER");
+    expect(error.message).toMatch(/Convert pytorch_model\.bin in Python/);
   });
 });
