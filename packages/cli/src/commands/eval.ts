@@ -25,6 +25,7 @@ import { examples, type Verb } from "../verb.js";
 interface Flags {
   json?: boolean;
   model: string;
+  baseModel?: string;
   dataset: string;
   split: string;
   textColumn?: string;
@@ -41,7 +42,8 @@ interface Flags {
 export const evaluate: Verb = {
   define(command, context) {
     command
-      .requiredOption("--model <dir>", "folder or hub id of a fine-tuned model")
+      .requiredOption("--model <dir>", "folder or hub id of a fine-tuned model, or folder of an adapter")
+      .option("--base-model <dir>", "model below an adapter (default: what adapter_config.json names)")
       .requiredOption("--dataset <path>", "Parquet file, or folder with the splits")
       .option("--split <name>", "split to measure on", "test")
       .option("--text-column <name>", "column of the texts")
@@ -70,14 +72,14 @@ export const evaluate: Verb = {
         const textColumn = textColumnOf(rows, flags.textColumn ?? null);
         const labelColumn = labelColumnOf(rows, flags.labelColumn ?? null);
         await withDevice({}, async (device) => {
-          const { model, tokenizer } = await loadClassifier(
+          const classifier = await loadClassifier(
             device,
             flags.model,
-            { trained: true, offline: flags.offline ?? false },
+            { trained: true, offline: flags.offline ?? false, baseModel: flags.baseModel ?? null },
             ui,
           );
-          const maxLength = chooseMaxLength(flags.maxLength ?? null, model);
-          const labels = Object.values(model.config.id2label);
+          const maxLength = chooseMaxLength(flags.maxLength ?? null, classifier);
+          const { model, tokenizer, labels } = classifier;
           const split = tokenizeSplit(
             rows,
             { textColumn, labelColumn, labels, tokenizer, maxLength, needsLabels: false },

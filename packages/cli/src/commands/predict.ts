@@ -10,6 +10,7 @@ import { examples, type Verb } from "../verb.js";
 interface Flags {
   json?: boolean;
   model: string;
+  baseModel?: string;
   maxLength?: number;
   batchSize: number;
   offline?: boolean;
@@ -30,7 +31,8 @@ export const predict: Verb = {
   define(command, context) {
     command
       .argument("[text...]", "texts; without any, lines of stdin")
-      .requiredOption("--model <dir>", "folder or hub id of a fine-tuned model")
+      .requiredOption("--model <dir>", "folder or hub id of a fine-tuned model, or folder of an adapter")
+      .option("--base-model <dir>", "model below an adapter (default: what adapter_config.json names)")
       .option("--max-length <n>", "tokens of a text (default: the model's positions)", wholeNumber(1))
       .option("--batch-size <n>", "texts a forward pass", wholeNumber(1), 16)
       .option("--offline", "never touch the network")
@@ -49,7 +51,7 @@ export const predict: Verb = {
           const classifier = await loadClassifier(
             device,
             flags.model,
-            { trained: true, offline: flags.offline ?? false },
+            { trained: true, offline: flags.offline ?? false, baseModel: flags.baseModel ?? null },
             ui,
           );
           const predictions = await predictTexts(classifier, texts, flags, ui);
@@ -86,12 +88,12 @@ async function readLines(ui: Ui): Promise<string[]> {
 
 /** Classifies texts. Those longer than the model reads are cut, with a remark. */
 export async function predictTexts(
-  { model, tokenizer }: Pick<Classifier, "model" | "tokenizer">,
+  { model, tokenizer, config }: Pick<Classifier, "model" | "tokenizer" | "config">,
   texts: readonly string[],
   options: { maxLength?: number; batchSize: number },
   ui: Ui,
 ): Promise<Prediction[]> {
-  const maxLength = chooseMaxLength(options.maxLength ?? null, model, model.config.maxPositionEmbeddings);
+  const maxLength = chooseMaxLength(options.maxLength ?? null, { config }, config.maxPositionEmbeddings);
   const whole = texts.map((text) => tokenizer.encode(text, { truncation: false }).length);
   const long = whole.flatMap((length, i) => (length > maxLength ? [i] : []));
   if (long.length > 0) {
@@ -113,7 +115,7 @@ export async function predictTexts(
   });
   const { predictions, numLabels } = await trainer.predict(dataset);
   progress.finish();
-  const labels = model.config.id2label;
+  const labels = config.id2label;
   const best = argmaxRows(predictions, numLabels);
   return texts.map((text, i) => {
     const probabilities = softmax(predictions.subarray(i * numLabels, (i + 1) * numLabels));

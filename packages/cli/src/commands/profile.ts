@@ -124,8 +124,13 @@ async function load(
   const examplesOfAStep = args.perDeviceTrainBatchSize * args.gradientAccumulationSteps;
   const few = { ...settings, subset: Math.min(examplesOfAStep, settings.subset ?? examplesOfAStep) };
   const options = { offline, trainOnly: true };
-  const { model, tokenizer, train } = await prepareTraining(device, { settings: few, args }, options, ui);
-  const { nLayers, dim } = model.config;
+  const { model, config, tokenizer, train } = await prepareTraining(
+    device,
+    { settings: few, args },
+    options,
+    ui,
+  );
+  const { nLayers, dim } = config;
   return {
     title: `A training step of ${settings.model}: ${nLayers} layers of ${dim}, ${train.numRows} examples of ${settings.dataset}`,
     model,

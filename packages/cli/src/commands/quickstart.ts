@@ -13,7 +13,7 @@ import { grammarVocabulary, sentimentLabels, writeSentimentDataset } from "../qu
 import { writeWordPieceTokenizer } from "../quickstart/tokenizer.js";
 import { tokenizeSplit } from "../training/data.js";
 import { runTraining } from "../training/run.js";
-import { recipeToJson } from "../training/settings.js";
+import { makeRecipe, recipeToJson } from "../training/settings.js";
 import { formatSeconds } from "../ui.js";
 import { examples, type Verb } from "../verb.js";
 import { predictTexts } from "./predict.js";
@@ -107,18 +107,9 @@ export const quickstart: Verb = {
             }),
           );
           const args = trainingArguments({ ...RECIPE, outputDir: modelFolder, seed: flags.seed });
-          const settings = {
-            ...{ model: modelFolder, dataset: dataFolder, textColumn: "text", labelColumn: "label" },
-            ...{ trainSplit: "train", evalSplit: "validation", testSplit: "test" },
-            ...{
-              maxLength: MAX_LENGTH,
-              paddingFree: true,
-              padToMultipleOf: null,
-              subset: null,
-              kernel: null,
-              variant: null,
-            },
-          };
+          const columns = { textColumn: "text", labelColumn: "label" };
+          const names = { model: modelFolder, dataset: dataFolder, maxLength: MAX_LENGTH };
+          const { settings } = makeRecipe({ ...names, ...columns });
           const result = await runTraining(
             {
               lab: "quickstart",
@@ -138,7 +129,12 @@ export const quickstart: Verb = {
           if (result.interrupted) return context.exit(EXIT.interrupted);
           const accuracy = result.test?.test_accuracy ?? 0;
           ui.result(`\nTest accuracy: ${percent(accuracy)}; bag of words: ${percent(baselineAccuracy)}\n`);
-          const predictions = await predictTexts({ model, tokenizer }, SENTENCES, { batchSize: 8 }, ui);
+          const predictions = await predictTexts(
+            { model, tokenizer, config: model.config },
+            SENTENCES,
+            { batchSize: 8 },
+            ui,
+          );
           for (const { label, probability, text } of predictions)
             ui.result(`  ${label}  ${probability.toFixed(3)}  ${text}`);
           ui.result(nextSteps(modelFolder, dataFolder, (performance.now() - began) / 1000));

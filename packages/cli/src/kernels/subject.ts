@@ -2,11 +2,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Dataset } from "@wgrad/datasets";
-import { type DistilBertForSequenceClassification, distilBertConfig } from "@wgrad/models";
+import { distilBertConfig } from "@wgrad/models";
 import { AutoModelForSequenceClassification, AutoTokenizer } from "@wgrad/models/node";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import { type Device, manualSeed } from "@wgrad/tensor";
-import { type Example, type TrainingArguments, trainingArguments } from "@wgrad/trainer";
+import { type Example, type TrainableModel, type TrainingArguments, trainingArguments } from "@wgrad/trainer";
 import { grammarVocabulary, makeSentimentDataset, sentimentLabels } from "../quickstart/grammar.js";
 import { writeWordPieceTokenizer } from "../quickstart/tokenizer.js";
 import { type BatchSettings, tokenizeSplit } from "../training/data.js";
@@ -23,7 +23,7 @@ export interface Subject {
   readonly args: Readonly<TrainingArguments>;
   readonly batches: BatchSettings;
   /** A model with the same weights every time. */
-  fresh(): Promise<DistilBertForSequenceClassification>;
+  fresh(): Promise<TrainableModel>;
 }
 
 const MAX_LENGTH = 64;

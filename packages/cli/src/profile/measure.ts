@@ -1,10 +1,15 @@
 import type { Dataset } from "@wgrad/datasets";
-import type { DistilBertForSequenceClassification } from "@wgrad/models";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import type { Device } from "@wgrad/tensor";
 import { measurePeaks } from "@wgrad/tensor/lab";
 import { type Profile, Profiler } from "@wgrad/tensor/profiler";
-import { type Example, Trainer, type TrainerCallback, type TrainingArguments } from "@wgrad/trainer";
+import {
+  type Example,
+  type TrainableModel,
+  Trainer,
+  type TrainerCallback,
+  type TrainingArguments,
+} from "@wgrad/trainer";
 import { cpuTime } from "../kernels/verbs.js";
 import { type BatchSettings, collatorOf } from "../training/data.js";
 import type { Progress, Ui } from "../ui.js";
@@ -12,7 +17,7 @@ import type { Progress, Ui } from "../ui.js";
 /** The training whose steps are measured: everything loaded. */
 export interface ProfiledTraining {
   readonly title: string;
-  readonly model: DistilBertForSequenceClassification;
+  readonly model: TrainableModel;
   readonly tokenizer: PreTrainedTokenizer;
   readonly args: Readonly<TrainingArguments>;
   readonly batches: BatchSettings;

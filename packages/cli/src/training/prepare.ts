@@ -1,12 +1,13 @@
 import { readFile } from "node:fs/promises";
-import type { Dataset } from "@wgrad/datasets";
-import type { DistilBertForSequenceClassification } from "@wgrad/models";
+import { type Dataset, DatasetDict } from "@wgrad/datasets";
+import type { DistilBertConfig } from "@wgrad/models";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import { type Device, manualSeed } from "@wgrad/tensor";
-import type { Example } from "@wgrad/trainer";
+import type { Example, TrainableModel } from "@wgrad/trainer";
 import { parse } from "yaml";
 import { UsageError } from "../errors.js";
 import type { Ui } from "../ui.js";
+import { withAdapter } from "./adapter.js";
 import {
   labelColumnOf,
   labelNamesOf,
@@ -17,7 +18,7 @@ import {
   tokenizeSplit,
 } from "./data.js";
 import { chooseMaxLength, loadClassifier } from "./load.js";
-import { type Recipe, type Setting, settingsFromJson } from "./settings.js";
+import { type Recipe, type RunSettings, type Setting, settingsFromJson, settingsNamed } from "./settings.js";
 
 /** Labs that train as `wgrad train` does, so that it takes their recipes too. */
 const TRAINING_LABS: readonly string[] = ["finetune", "lora"];
@@ -68,7 +69,10 @@ export async function readYaml(path: string): Promise<Record<string, unknown>> {
 
 /** Everything that a recipe names, loaded. */
 export interface PreparedTraining {
-  readonly model: DistilBertForSequenceClassification;
+  /** With the adapter, where the recipe asks for one. */
+  readonly model: TrainableModel;
+  /** Of the model, below the adapter. */
+  readonly config: DistilBertConfig;
   readonly tokenizer: PreTrainedTokenizer;
   /** Names of the classes. */
   readonly labels: readonly string[];
@@ -78,7 +82,7 @@ export interface PreparedTraining {
   readonly validation: Dataset<Example> | null;
   readonly test: Dataset<Example> | null;
   /** The model anew, with the weights it had in the beginning. */
-  fresh(): Promise<DistilBertForSequenceClassification>;
+  fresh(): Promise<TrainableModel>;
 }
 
 /**
@@ -91,20 +95,32 @@ export async function prepareTraining(
   options: { readonly offline: boolean; readonly trainOnly?: boolean },
   ui: Ui,
 ): Promise<PreparedTraining> {
-  const splits = await openDataset(settings.dataset, { offline: options.offline, ui });
+  const splits = setAside(
+    await openDataset(settings.dataset, { offline: options.offline, ui }),
+    settings,
+    args.seed,
+    ui,
+  );
   const trainSplit = takeSplit(splits, settings.trainSplit, settings.subset, args.seed);
   const textColumn = textColumnOf(trainSplit, settings.textColumn);
   const labelColumn = labelColumnOf(trainSplit, settings.labelColumn);
   const labels = labelNamesOf(trainSplit, labelColumn);
-  const load = () => {
-    // A head without weights is drawn anew, from the recipe's seed.
+  const load = async () => {
+    // A head without weights is drawn anew, from the recipe's seed; so is an adapter.
     manualSeed(device, args.seed);
-    return loadClassifier(device, settings.model, { labels, trained: false, offline: options.offline }, ui);
+    const { offline } = options;
+    const { baseModel } = settings;
+    const loaded = await loadClassifier(
+      device,
+      settings.model,
+      { labels, trained: false, offline, baseModel },
+      ui,
+    );
+    return { ...loaded, model: withAdapter(loaded.model, settings.peft, settings.model) };
   };
-  const { model, tokenizer } = await load();
-  const maxLength = chooseMaxLength(settings.maxLength, model);
+  const { model, config, tokenizer } = await load();
+  const maxLength = chooseMaxLength(settings.maxLength, { config });
   const prepare = (split: string, needsLabels: boolean) => {
-    if (!splits.has(split)) return null;
     const rows = takeSplit(splits, split, settings.subset, args.seed);
     const column = needsLabels || rows.columnNames.includes(labelColumn) ? labelColumn : null;
     const tokenized = tokenizeSplit(
@@ -115,11 +131,13 @@ export async function prepareTraining(
     for (const line of remarks(split, tokenized, maxLength)) ui.note(line);
     return tokenized.examples;
   };
-  const train = prepare(settings.trainSplit, true)!;
-  const validation = options.trainOnly ? null : prepare(settings.evalSplit, true);
-  const test = options.trainOnly ? null : prepare(settings.testSplit, false);
+  const train = prepare(settings.trainSplit, true);
+  const isThere = (split: string) => !options.trainOnly && splits.has(split);
+  const validation = isThere(settings.evalSplit) ? prepare(settings.evalSplit, true) : null;
+  const test = isThere(settings.testSplit) ? prepare(settings.testSplit, false) : null;
   return {
     model,
+    config,
     tokenizer,
     labels,
     maxLength,
@@ -128,4 +146,45 @@ export async function prepareTraining(
     test,
     fresh: async () => (await load()).model,
   };
+}
+
+/** Names of the splits where nobody says: only these may be missing. */
+const CUSTOMARY: readonly string[] = settingsNamed("evalSplit", "testSplit").map((s) => String(s.default));
+
+/**
+ * The splits, with those to evaluate and to test on cut off the training split where the data set has none and the recipe says
+ * how large they are to be.
+ * @throws DatasetError for a split that was named and is not there, and for sizes that leave nothing
+ */
+export function setAside(
+  splits: DatasetDict,
+  settings: Pick<RunSettings, "trainSplit" | "evalSplit" | "testSplit" | "validationSize" | "testSize">,
+  seed: number,
+  ui: Ui,
+): DatasetDict {
+  const { trainSplit, evalSplit, testSplit, validationSize, testSize } = settings;
+  const all = splits.get(trainSplit).numRows;
+  let result = splits;
+  for (const [name, size, flag] of [
+    [testSplit, testSize, "--test-size"],
+    [evalSplit, validationSize, "--validation-size"],
+  ] as const) {
+    if (splits.has(name)) {
+      if (size !== null) ui.note(`${splits.name} has a split "${name}": ${flag} is not needed.`);
+    } else if (size !== null) {
+      // Shares are of all rows, whichever split is cut off first.
+      const rows = size < 1 ? Math.ceil(size * all) : size;
+      const { train, test } = Object.fromEntries(
+        result.get(trainSplit).trainTestSplit({ testSize: rows, seed }),
+      );
+      result = new DatasetDict(
+        { ...Object.fromEntries(result), [trainSplit]: train!, [name]: test! },
+        splits.name,
+      );
+      ui.note(`${name}: ${rows} of the ${all} rows of ${trainSplit}, set aside with seed ${seed}.`);
+    } else if (!CUSTOMARY.includes(name)) {
+      splits.get(name);
+    }
+  }
+  return result;
 }

@@ -222,7 +222,7 @@ function epochFromLog(log: readonly LogEntry[], end: number): Record<string, num
 }
 
 /** Trained elements and all, as PEFT counts them where there is an adapter. */
-export function countParameters(model: TrainableModel): RunMetrics["parameters"] {
+export function countParameters(model: TrainableModel): { trainable: number; all: number } {
   if (model instanceof PeftModel) {
     const { trainable, all } = model.getNbTrainableParameters();
     return { trainable, all };

@@ -8,6 +8,7 @@ import {
 } from "@wgrad/trainer";
 import { UsageError } from "../errors.js";
 import { parseAssignment } from "../kernels/assignment.js";
+import { readAdapterConfig } from "./adapter.js";
 
 /** What a run is told beside the trainer's arguments. */
 export interface RunSettings {
@@ -33,6 +34,18 @@ export interface RunSettings {
   padToMultipleOf: number | null;
   /** Examples of each split to use, drawn with the seed; null for all. */
   subset: number | null;
+  /** Rows of the training split set aside where there is no split to evaluate on: a share or a number; null for none. */
+  validationSize: number | null;
+  /** The same for the split to test on. */
+  testSize: number | null;
+  /** Folder or hub id of the model below, where `model` is an adapter's folder; null: what the adapter names. */
+  baseModel: string | null;
+  /** An adapter to train in place of the weights: keys and values of PEFT's `adapter_config.json`; null for none. */
+  peft: Readonly<Record<string, unknown>> | null;
+  /** Evaluations without improvement after which training stops; null: it does not. */
+  earlyStoppingPatience: number | null;
+  /** Least improvement that counts. */
+  earlyStoppingThreshold: number;
   /** Files of the user's own kernels by op: see `wgrad kernels`. */
   kernel: Record<string, string> | null;
   /** Steps of the ladders to use in place of the chosen ones, by op. */
@@ -56,11 +69,15 @@ export interface Setting {
   help: string;
   /** Heading that it stands under in `--help`. */
   group?: string;
+  /** For a flag that sets a key of the mapping `peft`, and is no key itself: that key. */
+  peftKey?: string;
   /** Undefined where there is none. */
   default?: unknown;
 }
 
 const DATA = "Model and data:";
+const LORA = "LoRA:";
+const SAVING = "Logging, evaluation, saving:";
 const KERNELS = "Kernels:";
 
 const RUN_SETTINGS: readonly Setting[] = [
@@ -121,6 +138,79 @@ const RUN_SETTINGS: readonly Setting[] = [
     kind: "number",
     group: DATA,
     help: "use this many examples of each split, drawn with the seed",
+  },
+  {
+    name: "validationSize",
+    kind: "number",
+    group: DATA,
+    help: "rows of the training split to evaluate on, where no split is there for it: a share or a number",
+  },
+  {
+    name: "testSize",
+    kind: "number",
+    group: DATA,
+    help: "rows of the training split to test on, where no split is there for it: a share or a number",
+  },
+  {
+    name: "baseModel",
+    kind: "text",
+    group: DATA,
+    help: "where --model is an adapter: the model below (default: what adapter_config.json names)",
+  },
+  {
+    name: "peft",
+    kind: "json",
+    group: LORA,
+    help: "an adapter, by the keys of PEFT's adapter_config.json (default: none)",
+  },
+  { name: "loraR", peftKey: "r", kind: "number", group: LORA, help: "rank: width of the adapter" },
+  {
+    name: "loraAlpha",
+    peftKey: "lora_alpha",
+    kind: "number",
+    group: LORA,
+    help: "the adapter counts alpha / r times",
+  },
+  {
+    name: "loraDropout",
+    peftKey: "lora_dropout",
+    kind: "number",
+    group: LORA,
+    help: "dropout of the adapter's input",
+  },
+  {
+    name: "loraTargetModules",
+    peftKey: "target_modules",
+    kind: "list",
+    group: LORA,
+    help: "layers that get an adapter: endings of names, all-linear or a regular expression (default: q_lin,v_lin)",
+  },
+  {
+    name: "useRslora",
+    peftKey: "use_rslora",
+    kind: "boolean",
+    group: LORA,
+    help: "the adapter counts alpha / √r times",
+  },
+  {
+    name: "useDora",
+    peftKey: "use_dora",
+    kind: "boolean",
+    group: LORA,
+    help: "train the length of each output's weights apart from their direction",
+  },
+  {
+    name: "earlyStoppingPatience",
+    kind: "number",
+    group: SAVING,
+    help: "stop after so many evaluations without improvement (default: never)",
+  },
+  {
+    name: "earlyStoppingThreshold",
+    kind: "number",
+    group: SAVING,
+    help: "least improvement that counts",
+    default: 0,
   },
   {
     name: "kernel",
@@ -190,7 +280,7 @@ const KIND_OF_NULL: Partial<Record<keyof TrainingArguments, Kind>> = {
 
 /** Headings of the trainer's arguments in `--help`: the first whose names fit. */
 const GROUPS: readonly (readonly [heading: string, names: RegExp])[] = [
-  ["Logging, evaluation, saving:", /^(logging|eval|save|load|metric|greater|report|run|include|output)/],
+  [SAVING, /^(logging|eval|save|load|metric|greater|report|run|include|output)/],
   [
     "Optimizer and schedule:",
     /^(optim|learningRate|weightDecay|adam|maxGradNorm|lrScheduler|warmup|labelSmoothing)/,
@@ -216,6 +306,9 @@ function argumentSettings(): Setting[] {
 
 /** Every key of a recipe, each also a flag: the one table from which flags, recipes and `--help` are made. */
 export const SETTINGS: readonly Setting[] = [...RUN_SETTINGS, ...argumentSettings()];
+
+/** Those of {@link SETTINGS} that every weight's training has: all but the adapter's. */
+export const FULL_SETTINGS: readonly Setting[] = SETTINGS.filter(({ group }) => group !== LORA);
 
 /** Some of {@link SETTINGS}, by name: for labs that need few. */
 export function settingsNamed(...names: readonly string[]): Setting[] {
@@ -278,7 +371,8 @@ export function settingsFromJson(
   options: { readonly settings?: readonly Setting[]; readonly command?: string } = {},
 ): Record<string, unknown> {
   const { settings = SETTINGS, command = "wgrad train" } = options;
-  const known = new Map(settings.map((setting) => [toSnakeCase(setting.name), setting]));
+  const keys = settings.filter((setting) => setting.peftKey === undefined);
+  const known = new Map(keys.map((setting) => [toSnakeCase(setting.name), setting]));
   const out: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(json)) {
     const setting = known.get(key);
@@ -330,26 +424,70 @@ function isOfKind(kind: Kind, value: unknown): boolean {
  * @throws UsageError, or TrainerError for an argument out of range
  */
 export function makeRecipe(given: Readonly<Record<string, unknown>>): Recipe {
-  const defaults = Object.fromEntries(RUN_SETTINGS.map((s) => [s.name, s.default ?? null]));
+  const keys = RUN_SETTINGS.filter((setting) => setting.peftKey === undefined);
+  const defaults = Object.fromEntries(keys.map((s) => [s.name, s.default ?? null]));
   const settings: Record<string, unknown> = { ...defaults };
   const args: Record<string, unknown> = { ...ARGUMENT_DEFAULTS };
+  const peft: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(given)) {
-    if (name in defaults) settings[name] = value;
+    const { peftKey } = RUN_SETTINGS.find((setting) => setting.name === name) ?? {};
+    if (peftKey !== undefined) peft[peftKey] = value;
+    else if (name in defaults) settings[name] = value;
     else args[name] = value;
   }
   for (const name of ["model", "dataset"]) {
     if (!settings[name])
       throw new UsageError(`${flagOf(name)} is missing: give it, or write ${name}: … into a recipe.`);
   }
-  for (const name of ["maxLength", "padToMultipleOf", "subset"]) {
+  for (const name of ["maxLength", "padToMultipleOf", "subset", "earlyStoppingPatience"]) {
     const value = settings[name] as number | null;
     if (value !== null && (!Number.isInteger(value) || value < 1)) {
       throw new UsageError(`${flagOf(name)} is ${value}, expected a whole number from 1 on.`);
     }
   }
+  for (const name of ["validationSize", "testSize"]) {
+    const value = settings[name] as number | null;
+    if (value !== null && !(value > 0 && (value < 1 || Number.isInteger(value)))) {
+      throw new UsageError(
+        `${flagOf(name)} is ${value}, expected a share between 0 and 1 or a number of rows.`,
+      );
+    }
+  }
   const run = settings as unknown as RunSettings;
+  if (run.peft !== null || Object.keys(peft).length > 0) run.peft = adapterSettings(run.peft ?? {}, peft);
   args.outputDir ??= `runs/${stem(run.model)}-${stem(run.dataset)}`;
-  return { settings: run, args: trainingArguments(args as Partial<TrainingArguments>) };
+  const recipe = { settings: run, args: trainingArguments(args as Partial<TrainingArguments>) };
+  if (run.earlyStoppingPatience !== null && recipe.args.evalStrategy === "no") {
+    throw new UsageError(
+      "--early-stopping-patience needs evaluations during training: --eval-strategy epoch or steps.",
+    );
+  }
+  return recipe;
+}
+
+/** Where nothing else is said: LoRA on queries and values. */
+const LORA_DEFAULTS = { peft_type: "LORA", task_type: "SEQ_CLS", target_modules: ["q_lin", "v_lin"] };
+
+/**
+ * The mapping `peft` with what flags add to it.
+ * @throws UsageError for what is no setting of the adapter
+ */
+function adapterSettings(
+  given: Readonly<Record<string, unknown>>,
+  flags: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const isLora = (given.peft_type ?? "LORA") === "LORA";
+  const config: Record<string, unknown> = {
+    ...(isLora ? LORA_DEFAULTS : { task_type: "SEQ_CLS" }),
+    ...given,
+    ...flags,
+  };
+  const targets = flags.target_modules as readonly string[] | undefined;
+  // One name that is none: PEFT's word for all, or an expression.
+  if (targets?.length === 1 && /^all-linear$|[*+?()[\]|\\^$]/.test(targets[0]!))
+    config.target_modules = targets[0];
+  readAdapterConfig(config, "peft");
+  return config;
 }
 
 function stem(path: string): string {

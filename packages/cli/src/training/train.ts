@@ -1,12 +1,13 @@
-import type { TrainingArguments } from "@wgrad/trainer";
+import { PeftModel } from "@wgrad/peft";
+import { EarlyStoppingCallback, type TrainerCallback, type TrainingArguments } from "@wgrad/trainer";
 import { withDevice } from "../device.js";
 import { assignmentsOf } from "../kernels/assignment.js";
 import { ownKernelsJson, useOwnKernels, useVariants } from "../kernels/own.js";
 import type { RunMetrics } from "../runs/run-folder.js";
-import type { Ui } from "../ui.js";
+import { formatCount, type Ui } from "../ui.js";
 import { prepareTraining } from "./prepare.js";
 import { recipeText } from "./recipe-text.js";
-import { runTraining } from "./run.js";
+import { countParameters, runTraining } from "./run.js";
 import type { Recipe } from "./settings.js";
 
 /** What a training run is told beside its recipe. */
@@ -32,7 +33,7 @@ export async function trainFromRecipe(
     const own = await useOwnKernels(device, assignmentsOf(settings.kernel), { force: options.force, ui });
     useVariants(device, assignmentsOf(settings.variant));
     const prepared = await prepareTraining(device, { settings, args }, options, ui);
-    const { model, tokenizer, labels, maxLength, train, validation, test } = prepared;
+    const { model, config, tokenizer, labels, maxLength, train, validation, test } = prepared;
     const runArgs = withoutEvaluation(args, validation === null, settings.evalSplit, ui);
     const sizes = [
       `train ${train.numRows}`,
@@ -42,7 +43,10 @@ export async function trainFromRecipe(
     ui.note(
       `Data: ${settings.dataset}: ${sizes.join(", ")}; classes ${labels.slice(0, 8).join(", ")}${labels.length > 8 ? ", …" : ""}`,
     );
-    ui.note(`Model: ${settings.model}: ${model.numParameters().toLocaleString("en-US")} parameters`);
+    const size = `${config.nLayers} layers of ${config.dim}`;
+    const { all } = countParameters(model);
+    ui.note(`Model: ${settings.model}: ${size}, ${formatCount(all)} parameters`);
+    if (model instanceof PeftModel) model.printTrainableParameters((line) => ui.result(line));
     return runTraining(
       {
         lab: options.lab,
@@ -56,6 +60,7 @@ export async function trainFromRecipe(
         test,
         resume: options.resume,
         recipe: recipeText(options.lab, { settings: { ...settings, maxLength }, args: runArgs }),
+        callbacks: callbacksOf({ settings, args: runArgs }),
         ownKernels: ownKernelsJson(own),
       },
       ui,
@@ -68,4 +73,11 @@ function withoutEvaluation(args: Readonly<TrainingArguments>, isMissing: boolean
   if (!isMissing || args.evalStrategy === "no") return args;
   ui.note(`There is no split "${split}" to evaluate on during training (--eval-split).`);
   return { ...args, evalStrategy: "no" as const, loadBestModelAtEnd: false };
+}
+
+/** What a recipe asks for beside the trainer's own. */
+export function callbacksOf({ settings, args }: Recipe): TrainerCallback[] {
+  const { earlyStoppingPatience, earlyStoppingThreshold } = settings;
+  if (earlyStoppingPatience === null || args.evalStrategy === "no") return [];
+  return [new EarlyStoppingCallback({ earlyStoppingPatience, earlyStoppingThreshold })];
 }
