@@ -81,8 +81,9 @@ function defineLab(
   command
     .addHelpText("after", examples(lab.examples))
     .action(async (given: string | undefined, flags: OwnFlags & Record<string, unknown>) => {
-      const { json, resume, overwriteOutputDir, offline, ...own } = flags;
-      const ui = context.ui({ json: json ?? false });
+      const { json: _own, resume, overwriteOutputDir, offline, ...own } = flags;
+      // The verb has --json too, and takes it from its labs.
+      const ui = context.ui(command.optsWithGlobals<{ json?: boolean }>());
       const path = recipePath(given ?? name, recipes);
       const { settings } = lab;
       const fromFile = await readRecipe(path, {
