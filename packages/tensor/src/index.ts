@@ -105,6 +105,7 @@ export type { GradientNorm } from "./ops/grad-norm/index.js";
 export { gather, indexSelect, scatterAdd } from "./ops/indexing/index.js";
 export { cat, split, stack } from "./ops/join/index.js";
 export { layerNorm } from "./ops/layer-norm/index.js";
+export { type LinearLowRankOptions, linearLowRank } from "./ops/linear-low-rank/index.js";
 export {
   type BinaryCrossEntropyOptions,
   binaryCrossEntropyWithLogits,

@@ -24,6 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     sums[i] = bias_0;
     sums[8u + i] = bias_1;
   }
+  if (SECOND) { add_second(&sums, vec2<u32>(row, row + 4u), vec2<u32>(column, column + 4u)); }
   let end = params.k;
   for (var k = 0u; k < end; k += 4u) {
     let x_0 = a_block(rows_0, k);

@@ -27,6 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id
   let bias = bias_block(column);
   var sums: array<vec4<f32>, TILE>;
   for (var i = 0u; i < TILE; i++) { sums[i] = bias; }
+  if (SECOND) { add_second(&sums, row, column, lane, first); }
   var totals: vec4<f32>;
   let end = params.k;
   for (var k = 0u; k < end; k += 4u) {

@@ -34,6 +34,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let y_at = index % WIDTH;
 
   var sums: array<vec4<f32>, 16>;
+  if (SECOND) {
+    let own = vec2<u32>(group.y, group.x) * SIDE + 4u * vec2<u32>(x_at, y_at);
+    add_second(&sums, vec2<u32>(own.x, own.x + SIDE / 2u), vec2<u32>(own.y, own.y + SIDE / 2u));
+  }
   let end = params.k;
   let steps = min(DEPTH, end);
   var brought = mat4x4<f32>();

@@ -10,11 +10,13 @@ const RELU = 4u;
 const GELU_BACKWARD = 5u;     // y = sum · gelu'(extra), where extra is the sum that went into gelu
 const QUICK_GELU_BACKWARD = 6u;
 const RELU_BACKWARD = 7u;
+const SCALED = 8u;            // y = sum · params.scale
 
 fn finished(at: u32, column: u32, sum: C) -> C {
   let kind = params.epilogue;
   if (kind == 0u) { return sum; }
   if (kind == ADDEND) { return sum + extra_at(at, column); }
+  if (kind == SCALED) { return sum * params.scale; }
   if (ACTIVATIONS) {
     if (kind <= RELU) {
       keep_before(at, column, sum);

@@ -11,23 +11,24 @@ const feedForwardOp = defineOp<Activation>({
   forward(ctx, [x, weight1, weight2, bias1, bias2], activation) {
     const keepBefore = ctx.needsInputGrad.some(Boolean);
     const hidden = project(x!, weight1!, { bias: bias1, activation, keepBefore });
-    if (hidden.before) ctx.saveForBackward(x!, weight1!, weight2!, hidden.before, hidden.y);
+    const [, ofWeight1, ofWeight2] = ctx.needsInputGrad;
+    // What only gradients of weights need is not kept for frozen ones: the hidden values are the largest array of a layer.
+    if (hidden.before) {
+      const inputs = [...(ofWeight1 ? [x!] : []), ...(ofWeight2 ? [hidden.y] : [])];
+      ctx.saveForBackward(weight1!, weight2!, hidden.before, ...inputs);
+    }
     return project(hidden.y, weight2!, { bias: bias2 }).y;
   },
   backward(ctx, [gradient]) {
-    const [x, weight1, weight2, before, hidden] = ctx.savedTensors as [
-      Tensor,
-      Tensor,
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
+    const [ofX, ofWeight1, ofWeight2, ofBias1] = ctx.needsInputGrad;
+    const [weight1, weight2, before, ...inputs] = ctx.savedTensors as [Tensor, Tensor, Tensor, ...Tensor[]];
+    const x = ofWeight1 ? matrixOf(inputs.shift()!) : undefined;
+    const hidden = ofWeight2 ? matrixOf(inputs.shift()!) : undefined;
     const dy = matrixOf(gradient!);
-    const second = parameterGradients(dy, matrixOf(hidden), {
+    const second = parameterGradients(dy, hidden, {
       weight: wantedType(ctx, 2),
       bias: wantedType(ctx, 4),
     });
-    const [ofX, ofWeight1, , ofBias1] = ctx.needsInputGrad;
     let dx: Tensor | null = null;
     let first: ReturnType<typeof parameterGradients> = { weight: null, bias: null };
     if (ofX || ofWeight1 || ofBias1) {
@@ -36,9 +37,10 @@ const feedForwardOp = defineOp<Activation>({
         slope: { activation: ctx.attributes, at: matrixOf(before) },
         dtype: before.dtype,
       });
-      first = parameterGradients(dh, matrixOf(x), { weight: wantedType(ctx, 1), bias: wantedType(ctx, 3) });
+      first = parameterGradients(dh, x, { weight: wantedType(ctx, 1), bias: wantedType(ctx, 3) });
       if (ofX) {
-        dx = product(dh, weight1, { shape: x.shape, dtype: x.dtype, addend: ctx.takeAddend(0) });
+        const [shape, dtype] = [ctx.inputShapes[0]!, ctx.inputDtypes[0]!];
+        dx = product(dh, weight1, { shape, dtype, addend: ctx.takeAddend(0) });
       }
     }
     return [dx, first.weight, second.weight, first.bias, second.bias].slice(0, ctx.inputShapes.length);

@@ -1,8 +1,10 @@
 import type { Dtype } from "../../dtype.js";
 import { ValueError } from "../../errors.js";
 import type { LabEntry } from "../../lab/entry.js";
+import { Generator } from "../../random/generator.js";
 import { contiguousStrides, numel } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
+import { dropoutReference } from "../dropout/reference.js";
 import { Inputs } from "../rows/lab.js";
 import { numbers } from "../rows/numbers.js";
 import { sum } from "../sum/index.js";
@@ -12,7 +14,7 @@ import { type Activation, type Operand, problemOf, productParts } from "./produc
 import { activations, type HostArray, matmulReference } from "./reference.js";
 
 const format =
-  "MxKxN[,nn|nt|tn|tt][,batch=N][,f16|mixed][,bias][,gelu|quick_gelu|relu][,slope=gelu|…][,addend][,sums][,offset=N]";
+  "MxKxN[,nn|nt|tn|tt][,batch=N][,f16|mixed][,bias][,gelu|quick_gelu|relu][,slope=gelu|…][,addend][,scale][,second=K2[,dropout]][,sums][,offset=N]";
 
 /** What a shape text says. */
 interface Text {
@@ -27,6 +29,12 @@ interface Text {
   readonly activation: Activation | null;
   readonly slope: Activation | null;
   readonly addend: boolean;
+  /** The result times 0.75. */
+  readonly scale: boolean;
+  /** Inner size of a second pair of operands, 0 for none. */
+  readonly second: number;
+  /** What the second product goes through. */
+  readonly dropout: boolean;
   /** The sums of the rows of a too. */
   readonly sums: boolean;
   /** Elements that the operands lie away from the start of their memory. */
@@ -71,11 +79,17 @@ function parse(text: string): Text {
     activation: oneOf(names),
     slope: oneOf(names, "slope="),
     addend: take("addend"),
+    scale: take("scale"),
+    second: numberOf("second", 0),
+    dropout: take("dropout"),
     sums: take("sums"),
     offset: numberOf("offset", 0),
   };
-  const epilogues = [found.activation, found.slope, found.addend].filter(Boolean).length;
-  if (left.size > 0 || epilogues > 1 || (found.sums && found.batch !== 1)) throw bad();
+  const epilogues = [found.activation, found.slope, found.addend, found.scale].filter(Boolean).length;
+  const single = found.sums || found.second > 0;
+  const alone = found.second > 0 && (found.activation || found.slope || found.scale || found.sums);
+  const dropped = found.dropout && (found.second === 0 || found.bias);
+  if (left.size > 0 || epilogues > 1 || alone || dropped || (single && found.batch !== 1)) throw bad();
   return found;
 }
 
@@ -99,15 +113,41 @@ function swapped(data: Float32Array, rows: number, columns: number): Float32Arra
   });
 }
 
+/** What `scale` multiplies by. */
+const SCALE = 0.75;
+/** What `dropout` drops: probability, and where the generator stands. */
+const DROPOUT = { p: 0.25, state: { seed: 5, offset: 40 } } as const;
+
+/** A second pair of operands on the device, and its product by the reference, dropped where it is to be. */
+function secondPair(text: Text, inputs: Inputs) {
+  const { m, n, second: k, types } = text;
+  const transposed = text.layout[1] === "t";
+  const [left, right] = [numbers(m * k, 5, types[0]), numbers(k * n, 6, types[1])];
+  const a = inputs.tensor(left, [m, k], types[0]);
+  const b = inputs.tensor(right, transposed ? [n, k] : [k, n], types[1]);
+  const range = new Generator().setState(DROPOUT.state).next(Math.ceil((m * n) / 4));
+  const dropout = text.dropout ? { p: DROPOUT.p, range } : null;
+  return {
+    pair: () => ({ a, b: transposed ? b.transpose(0, 1) : b, dropout }),
+    expected(): ArrayLike<number> {
+      const data = transposed ? swapped(right, n, k) : right;
+      const product = matmulReference({ shape: [m, k], data: left }, { shape: [k, n], data });
+      return dropout ? dropoutReference(product.data, DROPOUT.p, DROPOUT.state) : product.data;
+    },
+  };
+}
+
 function expected(
   text: Text,
   a: HostArray,
   b: HostArray,
   bias: Float32Array | null,
   extra: Float32Array | null,
+  second: ArrayLike<number> | null,
 ) {
   const { n, activation, slope } = text;
   const { data } = matmulReference(a, b);
+  if (second) for (let i = 0; i < data.length; i++) data[i]! += second[i]!;
   if (bias) for (let i = 0; i < data.length; i++) data[i]! += bias[i % n]!;
   const before = activation ? data.slice() : null;
   const y = activation
@@ -116,7 +156,9 @@ function expected(
       ? data.map((sum, i) => sum * activations[slope].slope(extra![i]!))
       : text.addend
         ? data.map((sum, i) => sum + extra![i]!)
-        : data;
+        : text.scale
+          ? data.map((sum) => sum * SCALE)
+          : data;
   const sums = text.sums
     ? Float64Array.from({ length: text.m }, (_, i) => {
         let sum = 0;
@@ -143,6 +185,11 @@ const benchShapes = [
     "1024x768x768",
     "1024x768x768,f16",
     "1024x384x384,nt,mixed",
+  ],
+  ...[
+    "1024x384x384,nt,bias,second=16",
+    "1024x384x384,addend,second=16",
+    "1024x384x384,addend,second=16,dropout",
   ],
   ...["1024x384x16,nt", "16x1024x384,tn", "64x64x64,nt,batch=96", "64x8192x64"],
 ];
@@ -180,6 +227,9 @@ const checkShapes = [
     "20x1024x33,nt,bias",
     "20x24x12,batch=256",
   ],
+  ...["36x40x44,scale", "33x17x9,nt,scale", "12x2048x12,scale"],
+  ...["36x40x44,nt,bias,second=8", "68x36x132,second=16,addend,dropout"],
+  ...["33x17x9,nt,bias,second=3", "33x17x9,second=5,addend,dropout"],
   ...[
     "36x40x44,f16",
     "33x17x9,nt,f16,bias",
@@ -207,7 +257,7 @@ const entry: LabEntry<MatmulProblem> = {
     const written = 1 + (text.activation || text.slope || text.addend ? 1 : 0);
     return {
       shape,
-      flop: 2 * results * k,
+      flop: 2 * results * (k + text.second),
       bytes: batch * (m * k * size(types[0]) + k * n * size(types[1])) + written * results * size(types[2]),
       problem: problemOf(a.like, b.like, types[2]),
       prepare(device) {
@@ -229,6 +279,7 @@ const entry: LabEntry<MatmulProblem> = {
         const bias = biasData && inputs.tensor(biasData, [n], types[1]);
         const extraData = text.addend || text.slope ? numbers(results, 4, types[2], 2) : null;
         const extra = extraData && inputs.tensor(extraData, [results], types[2]);
+        const second = text.second > 0 ? secondPair(text, inputs) : null;
         const half = types[2] === "f16";
         return inputs.prepared(
           () => {
@@ -236,6 +287,8 @@ const entry: LabEntry<MatmulProblem> = {
             const made = productParts(x, right.view(), {
               bias,
               addend: text.addend ? extra : null,
+              ...(text.scale ? { scale: SCALE } : {}),
+              second: second?.pair() ?? null,
               activation: text.activation,
               keepBefore: text.activation !== null,
               slope: text.slope && { activation: text.slope, at: extra! },
@@ -246,7 +299,7 @@ const entry: LabEntry<MatmulProblem> = {
             const sums = made.rowSums ?? (text.sums ? sum(x, 1) : null);
             return { y: made.y, ...(made.before ? { before: made.before } : {}), ...(sums ? { sums } : {}) };
           },
-          () => expected(text, left.host, right.host, biasData, extraData),
+          () => expected(text, left.host, right.host, biasData, extraData, second?.expected() ?? null),
           half ? { rtol: 2 ** -9, atol: 2e-3 + 1e-7 * k } : { rtol: 1e-5, atol: 2e-6 + 1e-7 * k },
         );
       },

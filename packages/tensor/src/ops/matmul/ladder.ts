@@ -3,6 +3,7 @@ import type { Kernel, KernelFeature } from "../../device/kernel.js";
 import type { Dtype } from "../../dtype.js";
 import { type Ladder, type LadderStep, type OwnKernel, sizeBucket } from "../../kernels/ladder.js";
 import { constantOf } from "../../kernels/own.js";
+import philox from "../../random/philox.wgsl";
 import erf from "../elementwise/erf.wgsl";
 import naive from "./1-naive.wgsl";
 import tile from "./2-tile.wgsl";
@@ -19,6 +20,9 @@ import blocksVec4 from "./blocks-vec4.wgsl";
 import elements from "./elements.wgsl";
 import epilogue from "./epilogue.wgsl";
 import params from "./params.wgsl";
+import second from "./second.wgsl";
+import secondRegister from "./second-register.wgsl";
+import secondSubgroup from "./second-subgroup.wgsl";
 
 /** One product y[batch, m, n] = a[batch, m, k] · b[batch, k, n], as the choice of a step sees it. */
 export interface MatmulProblem {
@@ -48,7 +52,12 @@ export interface Launch {
 /** One step of the ladder. */
 export interface MatmulStep extends LadderStep<MatmulProblem> {
   /** The kernel for operands that fit vec4 loads, and the one for any others; the same where a step has but one form. */
-  readonly kernels: { readonly vec4: Kernel; readonly strided: Kernel };
+  readonly kernels: {
+    readonly vec4: Kernel;
+    readonly strided: Kernel;
+    /** The form for vec4 loads with a second pair of operands, where the step has one: see `second.wgsl`. */
+    readonly second?: Kernel;
+  };
   /** True if the kernel can write the sum of each row of a beside the product: see `row-sums.wgsl`. */
   readonly sumsRows: boolean;
   /** True if one program is to serve all epilogues, because the kernel is dear to compile. */
@@ -90,16 +99,37 @@ function plain(name: string, idea: string, source: string): MatmulStep {
   };
 }
 
+/** How a kernel adds the product of a second pair of operands, and what stands there where it does not. */
+interface SecondPart {
+  readonly source: string;
+  readonly none: string;
+}
+const NO_SECOND = "const SECOND: bool = false;\n";
+const inSubgroups: SecondPart = {
+  source: secondSubgroup,
+  none: `${NO_SECOND}fn add_second(sums: ptr<function, array<vec4<f32>, TILE>>, row: u32, column: u32, lane: u32, first: u32) {}`,
+};
+const inRegisters: SecondPart = {
+  source: secondRegister,
+  none: `${NO_SECOND}fn add_second(sums: ptr<function, array<vec4<f32>, 16>>, rows: vec2<u32>, columns: vec2<u32>) {}`,
+};
+
 function blocks(
   name: string,
   source: string,
   requires: readonly KernelFeature[] = [],
+  pair: SecondPart | null = null,
 ): MatmulStep["kernels"] {
   const shared = [params, epilogue, activation, erf, accumulate];
-  return {
-    vec4: { name: `matmul/${name}`, source, snippets: [blocksVec4, ...shared], requires },
-    strided: { name: `matmul/${name}-strided`, source, snippets: [blocksStrided, ...shared], requires },
+  const plain = pair ? [...shared, pair.none] : shared;
+  const kernels = {
+    vec4: { name: `matmul/${name}`, source, snippets: [blocksVec4, ...plain], requires },
+    strided: { name: `matmul/${name}-strided`, source, snippets: [blocksStrided, ...plain], requires },
   };
+  if (!pair) return kernels;
+  const added = ["const SECOND: bool = true;", philox, second, pair.source];
+  const snippets = [blocksVec4, ...shared, ...added];
+  return { ...kernels, second: { name: `matmul/${name}+second`, source, snippets, requires } };
 }
 
 /** Lanes that work on one tile in `4-subgroup.wgsl`. */
@@ -188,7 +218,7 @@ const steps: readonly MatmulStep[] = [
   {
     name: "3-register",
     idea: "8 x 8 elements an invocation in registers, vec4 loads, no barriers",
-    kernels: blocks("3-register", register),
+    kernels: blocks("3-register", register, [], inRegisters),
     sumsRows: false,
     oneProgram: false,
     needs: always,
@@ -198,7 +228,7 @@ const steps: readonly MatmulStep[] = [
   {
     name: "4-subgroup",
     idea: "32 x 32 elements for 8 lanes: each lane loads a part, the subgroup hands it round",
-    kernels: blocks("4-subgroup", subgroup, ["subgroups"]),
+    kernels: blocks("4-subgroup", subgroup, ["subgroups"], inSubgroups),
     sumsRows: true,
     oneProgram: true,
     needs: (device) => (device.subgroupSize >= 4 ? null : "subgroups of one size, of 4 lanes or more"),
@@ -216,7 +246,7 @@ const steps: readonly MatmulStep[] = [
   {
     name: "5-workgroup",
     idea: "tiles in workgroup memory, 8 x 8 elements an invocation, the next tile loaded meanwhile: for GPUs",
-    kernels: blocks("5-workgroup", workgroup),
+    kernels: blocks("5-workgroup", workgroup, [], inRegisters),
     sumsRows: false,
     oneProgram: false,
     needs: always,
@@ -229,7 +259,7 @@ const steps: readonly MatmulStep[] = [
   {
     name: "6-skinny",
     idea: "step 4 with tiles of 16 x 16, for products that are not wider or not higher than that",
-    kernels: blocks("6-skinny", subgroup, ["subgroups"]),
+    kernels: blocks("6-skinny", subgroup, ["subgroups"], inSubgroups),
     sumsRows: true,
     oneProgram: true,
     needs: (device) => (device.subgroupSize >= 8 ? null : "subgroups of one size, of 8 lanes or more"),

@@ -29,16 +29,18 @@ export function project(x: Tensor, weight: Tensor, options: ProductOptions): Pro
 /**
  * Gradients of weight and bias from those of the result and the input, both as matrices: dW = dYᵀ · X, and the sum of each
  * column of dY, which the same dispatch makes where the kernel can.
+ * @param x may be missing where that of the weight is not wanted
  * @param wanted the element type of each that is wanted, else null
  */
 export function parameterGradients(
   dy: Tensor,
-  x: Tensor,
+  x: Tensor | undefined,
   wanted: { readonly weight: Dtype | null; readonly bias: Dtype | null },
 ): { weight: Tensor | null; bias: Tensor | null } {
-  const both = wanted.weight
-    ? productParts(dy.transpose(0, 1), x, { dtype: wanted.weight, rowSums: wanted.bias === wanted.weight })
-    : null;
+  const both =
+    wanted.weight && x
+      ? productParts(dy.transpose(0, 1), x, { dtype: wanted.weight, rowSums: wanted.bias === wanted.weight })
+      : null;
   const bias = wanted.bias ? (both?.rowSums ?? sum(dy, 0).to(wanted.bias)) : null;
   return { weight: both?.y ?? null, bias };
 }
@@ -48,15 +50,24 @@ export function wantedType(ctx: OpContext<unknown>, i: number): Dtype | null {
   return ctx.needsInputGrad[i] ? ctx.inputDtypes[i]! : null;
 }
 
-/** All gradients of `x Wᵀ + bias` where x is input 0, the weight input 1 and the bias, if there is one, input 2. */
-function linearGradients(ctx: OpContext<unknown>, dy: Tensor, x: Tensor, weight: Tensor): (Tensor | null)[] {
+/**
+ * All gradients of `x Wᵀ + bias` where x is input 0, the weight input 1 and the bias, if there is one, input 2.
+ * @param x undefined where the weight wants no gradient: a frozen layer does not keep its input
+ */
+function linearGradients(
+  ctx: OpContext<unknown>,
+  dy: Tensor,
+  weight: Tensor,
+  x: Tensor | undefined,
+): (Tensor | null)[] {
   const gradients = matrixOf(dy);
-  const parameters = parameterGradients(gradients, matrixOf(x), {
+  const parameters = parameterGradients(gradients, x && matrixOf(x), {
     weight: wantedType(ctx, 1),
     bias: wantedType(ctx, 2),
   });
+  const [shape, dtype] = [ctx.inputShapes[0]!, ctx.inputDtypes[0]!];
   const dx = ctx.needsInputGrad[0]
-    ? product(gradients, weight, { shape: x.shape, dtype: x.dtype, addend: ctx.takeAddend(0) })
+    ? product(gradients, weight, { shape, dtype, addend: ctx.takeAddend(0) })
     : null;
   return [dx, parameters.weight, parameters.bias];
 }
@@ -64,12 +75,12 @@ function linearGradients(ctx: OpContext<unknown>, dy: Tensor, x: Tensor, weight:
 const linearOp = defineOp<undefined>({
   name: "linear",
   forward(ctx, [x, weight, bias]) {
-    ctx.saveForBackward(x!, weight!);
+    ctx.saveForBackward(weight!, ...(ctx.needsInputGrad[1] ? [x!] : []));
     return project(x!, weight!, { bias }).y;
   },
   backward(ctx, [dy]) {
-    const [x, weight] = ctx.savedTensors as [Tensor, Tensor];
-    return linearGradients(ctx, dy!, x, weight).slice(0, ctx.inputShapes.length);
+    const [weight, x] = ctx.savedTensors as [Tensor, Tensor?];
+    return linearGradients(ctx, dy!, weight, x).slice(0, ctx.inputShapes.length);
   },
 });
 
@@ -78,13 +89,13 @@ const linearActivationOp = defineOp<Activation>({
   forward(ctx, [x, weight, bias], activation) {
     const keepBefore = ctx.needsInputGrad.some(Boolean);
     const { y, before } = project(x!, weight!, { bias, activation, keepBefore });
-    if (before) ctx.saveForBackward(x!, weight!, before);
+    if (before) ctx.saveForBackward(weight!, before, ...(ctx.needsInputGrad[1] ? [x!] : []));
     return y;
   },
   backward(ctx, [dy]) {
-    const [x, weight, before] = ctx.savedTensors as [Tensor, Tensor, Tensor];
+    const [weight, before, x] = ctx.savedTensors as [Tensor, Tensor, Tensor?];
     const dh = activationBackward(ctx.attributes, before, dy!);
-    return linearGradients(ctx, dh, x, weight).slice(0, ctx.inputShapes.length);
+    return linearGradients(ctx, dh, weight, x).slice(0, ctx.inputShapes.length);
   },
 });
 
@@ -92,20 +103,23 @@ const linearsOp = defineOp<number, Tensor[]>({
   name: "linears",
   forward(ctx, [x, ...parameters], count) {
     const weights = parameters.slice(0, count);
-    ctx.saveForBackward(x!, ...weights);
+    const wanted = ctx.needsInputGrad.slice(1, 1 + count).some(Boolean);
+    ctx.saveForBackward(...weights, ...(wanted ? [x!] : []));
     return weights.map((weight, i) => project(x!, weight, { bias: parameters[count + i] }).y);
   },
   backward(ctx, dys) {
-    const [x, ...weights] = ctx.savedTensors as [Tensor, ...Tensor[]];
-    const count = weights.length;
-    const rows = matrixOf(x);
+    const count = ctx.attributes;
+    const weights = ctx.savedTensors.slice(0, count);
+    const x = ctx.savedTensors[count];
+    const rows = x && matrixOf(x);
+    const [shape, dtype] = [ctx.inputShapes[0]!, ctx.inputDtypes[0]!];
     const gradients = dys.map((dy) => dy && matrixOf(dy));
     // One product after the other takes up the sum so far: no dispatch only adds.
     let dx: Tensor | null = null;
     if (ctx.needsInputGrad[0]) {
       dx = ctx.takeAddend(0);
       for (const [i, dy] of gradients.entries()) {
-        if (dy) dx = product(dy, weights[i]!, { shape: x.shape, dtype: x.dtype, addend: dx });
+        if (dy) dx = product(dy, weights[i]!, { shape, dtype, addend: dx });
       }
     }
     const parameters = gradients.map((dy, i) =>

@@ -337,7 +337,9 @@ describe("matmul on the shapes of the lab", () => {
   });
 
   it("every epilogue and type of the chosen steps", async () => {
-    const shapes = entry.checkShapes.filter((shape) => /bias|lu|addend|sums|f16|mixed/.test(shape));
+    const shapes = entry.checkShapes.filter((shape) =>
+      /bias|lu|addend|scale|second|sums|f16|mixed/.test(shape),
+    );
     expect(await failures(full, ["4-subgroup"], shapes)).toEqual([]);
     expect(await failures(limited, ["3-register"], shapes)).toEqual([]);
   });

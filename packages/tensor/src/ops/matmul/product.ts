@@ -1,7 +1,8 @@
-import { gridFor, type ParamValue } from "../../device/kernel.js";
+import { f32, gridFor, type Kernel, type ParamValue } from "../../device/kernel.js";
 import type { PooledBuffer } from "../../device/pool.js";
 import type { Dtype } from "../../dtype.js";
 import { choose } from "../../kernels/ladder.js";
+import { NO_RANGE } from "../../random/generator.js";
 import {
   broadcastShapes,
   broadcastStrides,
@@ -11,6 +12,7 @@ import {
   viewStrides,
 } from "../../shape.js";
 import { Tensor } from "../../tensor.js";
+import { applyDropout, type DrawnDropout, dropoutScale } from "../dropout/index.js";
 import beforeSource from "./before.wgsl";
 import { type MatmulProblem, type MatmulStep, matmulLadder } from "./ladder.js";
 import rowSumsSource from "./row-sums.wgsl";
@@ -32,13 +34,25 @@ export type Activation = "gelu" | "quick_gelu" | "relu";
 const ACTIVATION = { gelu: 2, quick_gelu: 3, relu: 4 } as const;
 const ADDEND = 1;
 const SLOPE = 3;
+const SCALED = 8;
+const needsActivations = (epilogue: number) => epilogue > ADDEND && epilogue !== SCALED;
 
 /** Number of the derivative of an activation. */
 export function slopeNumber(activation: Activation): number {
   return ACTIVATION[activation] + SLOPE;
 }
 
-/** What a product does besides, in the same dispatch. At most one of `addend`, `activation` and `slope`. */
+/** A second pair of matrices, whose product is added to that of the first: see `second.wgsl`. */
+export interface SecondPair {
+  /** `[M, K₂]` */
+  readonly a: Tensor;
+  /** `[K₂, N]` */
+  readonly b: Tensor;
+  /** What a₂ · b₂ goes through before it is added. Not with `bias`. */
+  readonly dropout?: DrawnDropout | null;
+}
+
+/** What a product does besides, in the same dispatch. At most one of `addend`, `activation`, `slope` and `scale`. */
 export interface ProductOptions {
   /** `[N]`, added to every row. */
   readonly bias?: Tensor | null;
@@ -50,6 +64,13 @@ export interface ProductOptions {
   readonly keepBefore?: boolean;
   /** The result is multiplied with the derivative of an activation at `at`, which has as many elements. */
   readonly slope?: { readonly activation: Activation; readonly at: Tensor } | null;
+  /** The result is multiplied by this number. Not with `bias`. */
+  readonly scale?: number;
+  /**
+   * Added to the product, of two matrices. In the same dispatch where the kernel can do it and everything lies in fours, else in
+   * one of its own (two with dropout). With `bias` or `addend` at most.
+   */
+  readonly second?: SecondPair | null;
   /** The sum of each row of a is wanted too; for two matrices. */
   readonly rowSums?: boolean;
   /**
@@ -195,9 +216,18 @@ function dispatch(l: Layout, a: Tensor, b: Tensor, shape: Shape, options: Produc
   const problem = problemFrom(l, [a.dtype, b.dtype, dtype], form !== null);
   const { step } = choose(device, matmulLadder, problem);
   const before = options.activation && options.keepBefore ? Tensor.empty(device, shape, dtype) : null;
+  const pair = options.second ?? null;
+  const second = pair && form && pairFits(pair, form.bTransposed) ? step.kernels.second : undefined;
+  if (pair && !second) {
+    y.dispose();
+    return { y: withSecond(a, b, shape, options, pair), before: null, rowSums: null };
+  }
   const rowSums = options.rowSums && step.sumsRows ? Tensor.empty(device, [l.m], dtype) : null;
   const result = { y, before, rowSums };
-  const task: Task = { l, a, b, bias, extra, epilogue: epilogueOf(options), form, problem, step, result };
+  const own = second && pair ? { kernel: second, ...pair } : null;
+  const { scale = 1 } = options;
+  const epilogue = epilogueOf(options);
+  const task: Task = { l, a, b, bias, extra, scale, second: own, epilogue, form, problem, step, result };
   if (step.parts) inParts(task, step.parts(problem));
   else inOne(task);
   return result;
@@ -210,6 +240,8 @@ interface Task {
   readonly b: Tensor;
   readonly bias: Tensor | null;
   readonly extra: Tensor | null;
+  readonly scale: number;
+  readonly second: (SecondPair & { readonly kernel: Kernel }) | null;
   /** Number of `epilogue.wgsl`. */
   readonly epilogue: number;
   readonly form: ReturnType<typeof vec4Form>;
@@ -218,16 +250,49 @@ interface Task {
   readonly result: ProductParts;
 }
 
-function epilogueOf({ activation, slope, addend }: ProductOptions): number {
+function epilogueOf({ activation, slope, addend, scale = 1 }: ProductOptions): number {
   if (activation) return ACTIVATION[activation];
   if (slope) return slopeNumber(slope.activation);
-  return addend ? ADDEND : 0;
+  if (addend) return ADDEND;
+  return scale === 1 ? 0 : SCALED;
+}
+
+/** Whether the second operands lie as `second.wgsl` reads them: in fours, without gaps, the right one the way round that b is. */
+function pairFits({ a, b }: SecondPair, bTransposed: boolean): boolean {
+  const right = bTransposed ? b.transpose(0, 1) : b;
+  return divisible(a.shape[1]!, a.offset, b.offset) && a.isContiguous && right.isContiguous;
+}
+
+/** The same in dispatches of their own. */
+function withSecond(
+  a: Tensor,
+  b: Tensor,
+  shape: Shape,
+  { second: _, ...options }: ProductOptions,
+  pair: SecondPair,
+): Tensor {
+  const { y } = productParts(a, b, { ...options, shape });
+  const { dtype } = y;
+  if (!pair.dropout) return product(pair.a, pair.b, { addend: y, shape, dtype });
+  return y.add(applyDropout(product(pair.a, pair.b, { shape, dtype }), pair.dropout));
+}
+
+/** Numbers of a product beside its sizes and strides, in the order of `params.wgsl`. Offsets are in units of as many elements. */
+function furtherParams({ extra, epilogue, scale, second }: Partial<Task>, unit: number): ParamValue[] {
+  const dropout = second?.dropout ?? null;
+  return [
+    ...[(extra?.offset ?? 0) / unit, epilogue ?? 0, second?.a.shape[1] ?? 0, f32(scale ?? 1)],
+    ...[(second?.a.offset ?? 0) / unit, (second?.b.offset ?? 0) / unit],
+    ...[f32(dropout?.p ?? 0), f32(dropoutScale(dropout?.p ?? 0))],
+    ...(dropout?.range ?? NO_RANGE).params,
+  ];
 }
 
 /** One dispatch, or more for a batch that is too large for one. */
-function inOne({ l, a, b, bias, extra, epilogue, form, problem, step, result }: Task): void {
+function inOne(task: Task): void {
+  const { l, a, b, bias, extra, second, epilogue, form, problem, step, result } = task;
   const { y, before, rowSums } = result;
-  const kernel = form ? step.kernels.vec4 : step.kernels.strided;
+  const kernel = second?.kernel ?? (form ? step.kernels.vec4 : step.kernels.strided);
   const blocks = step.kernels.vec4 !== step.kernels.strided;
   // Where vec4s are read, strides and offsets count vec4s; a stride of 1 belongs to the axis along which they run.
   const unit = form && blocks ? 4 : 1;
@@ -238,14 +303,18 @@ function inOne({ l, a, b, bias, extra, epilogue, form, problem, step, result }: 
     B_TRANSPOSED: form ? form.bTransposed : problem.layout[1] === "t",
   };
   const written = before ?? rowSums;
-  const buffers = [a, b, bias ?? a, y, extra ?? a, ...(written ? [written] : [])].map(
-    (tensor) => tensor.storage.buffer,
-  );
+  const further = second ? [second.a, second.b] : written ? [written] : [];
+  const buffers = [a, b, bias ?? a, y, extra ?? a, ...further].map((tensor) => tensor.storage.buffer);
   const specialisation = {
-    types: { TA: a.dtype, TB: b.dtype, TBIAS: bias?.dtype ?? a.dtype, TY: y.dtype, ...launch.types },
+    types: {
+      ...{ TA: a.dtype, TB: b.dtype, TBIAS: bias?.dtype ?? a.dtype, TY: y.dtype },
+      ...launch.types,
+      ...(second ? { TC: second.a.dtype, TD: second.b.dtype } : {}),
+    },
     constants: {
       ...launch.constants,
-      ACTIVATIONS: step.oneProgram || epilogue > ADDEND,
+      ACTIVATIONS: second ? false : step.oneProgram || needsActivations(epilogue),
+      ...(second ? { DROPS: Boolean(second.dropout) } : {}),
       ...(blocks ? ways : {}),
       ...(step.sumsRows ? { ROW_SUMS: rowSums !== null } : {}),
     },
@@ -263,20 +332,21 @@ function inOne({ l, a, b, bias, extra, epilogue, form, problem, step, result }: 
       ...four(l.batch, 1),
       ...four(l.aBatch, 0).map((stride) => stride / unit),
       ...four(l.bBatch, 0).map((stride) => stride / unit),
-      ...[(extra?.offset ?? 0) / unit, epilogue, 0, 0],
+      ...furtherParams(task, unit),
     ];
     a.device.run(kernel, {
       buffers,
       params,
       grid: [Math.ceil(l.n / launch.columns), Math.ceil(l.m / launch.rows), groups],
       specialisation,
-      cost: { flop: 2 * groups * l.m * l.n * l.k, bytes: bytesOf(buffers) },
+      cost: { flop: 2 * groups * l.m * l.n * (l.k + (second?.a.shape[1] ?? 0)), bytes: bytesOf(buffers) },
     });
   }
 }
 
 /** A long sum in parts: a batched product, then the sum of its results. See `7-split-k.wgsl`. */
-function inParts({ l, a, b, bias, extra, epilogue, step, result }: Task, count: number): void {
+function inParts(task: Task, count: number): void {
+  const { l, a, b, bias, extra, epilogue, step, result } = task;
   const length = l.k / count;
   const cut = (x: Tensor, shape: Shape, strides: readonly number[]) =>
     new Tensor(x.storage, [count, ...shape], strides, x.offset, x.dtype);
@@ -295,12 +365,12 @@ function inParts({ l, a, b, bias, extra, epilogue, step, result }: Task, count: 
       ...[0, 0, 0, bias?.offset ?? 0],
       ...[0, 0, 0, bias ? 1 : 0],
       ...new Array<number>(3 * BATCH_RANK).fill(0),
-      ...[extra?.offset ?? 0, epilogue, 0, 0],
+      ...furtherParams(task, 1),
     ],
     grid: gridFor(l.m * l.n, 64),
     specialisation: {
       types: { TBIAS: bias?.dtype ?? "f32", TY: y.dtype },
-      constants: { ACTIVATIONS: epilogue > ADDEND },
+      constants: { ACTIVATIONS: needsActivations(epilogue) },
       text: before ? beforeSource : noBefore,
     },
     cost: { flop: 0, bytes: bytesOf(buffers) },
