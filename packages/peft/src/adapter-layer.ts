@@ -37,7 +37,7 @@ export abstract class AdapterLayer<Base extends Module = Module> extends Module 
   abstract forward(x: unknown): unknown;
 
   /** Names of the adapters of this layer. */
-  abstract get adapterNames(): readonly string[];
+  abstract readonly adapterNames: readonly string[];
 
   /** What an adapter consists of, by its name in PEFT's file after the layer's path: `lora_A.weight`. */
   abstract adapterParameters(adapter: string): Map<string, Parameter>;

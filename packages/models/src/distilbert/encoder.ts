@@ -14,7 +14,7 @@ import {
   noGrad,
   scaledDotProductAttention,
   scope,
-  type Tensor,
+  Tensor,
 } from "@wgrad/tensor";
 import { ModelsError } from "../errors.js";
 import type { DistilBertConfig } from "./config.js";
@@ -81,12 +81,20 @@ export class Embeddings extends Module {
         // Where every token has a row of positions of its own, the sum needs no kernel of its own.
         normed = addLayerNorm(words, this.position_embeddings.forward(positionIds), weight, bias, eps);
       } else {
-        const positions = this.position_embeddings.weight.narrow(0, 0, inputIds.size(1)).to(words.dtype);
+        const positions = firstRows(this.position_embeddings, inputIds.size(1)).to(words.dtype);
         normed = this.LayerNorm.forward(words.add(positions));
       }
       return this.dropout.forward(normed);
     });
   }
+}
+
+/** Rows 0, 1, 2, … of a table: a part of its weight, unless an adapter has taken its place, which is to be called and not read. */
+function firstRows(table: Embedding, count: number): Tensor {
+  const { weight } = table;
+  if (table.constructor === Embedding) return weight.narrow(0, 0, count);
+  const ids = Tensor.full(weight.device, [count], 1, { dtype: "i32" }).cumsum(0).sub(1);
+  return table.forward(ids);
 }
 
 /** Which tokens attend to which: those of one row. */

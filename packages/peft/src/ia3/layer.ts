@@ -15,16 +15,12 @@ export class IA3Layer extends AdapterLayer<Linear | Conv2d> {
   ia3_l = new ParameterDict();
   /** True: the input is scaled and not the output. */
   readonly isFeedforward: boolean;
-  /** Names of the adapters. */
-  #names: readonly string[] = [];
+  /** Names of the adapters: a new list with each change, which captured steps notice. */
+  adapterNames: readonly string[] = [];
 
   constructor(base: Linear | Conv2d, isFeedforward: boolean) {
     super(base);
     this.isFeedforward = isFeedforward;
-  }
-
-  get adapterNames(): readonly string[] {
-    return this.#names;
   }
 
   /** The base layer's. */
@@ -48,12 +44,12 @@ export class IA3Layer extends AdapterLayer<Linear | Conv2d> {
     if (options.initIa3Weights) factors.fill_(1);
     else init.normal_(factors);
     this.ia3_l.set(adapter, factors);
-    this.#names = [...this.#names, adapter];
+    this.adapterNames = [...this.adapterNames, adapter];
   }
 
   deleteAdapter(adapter: string): void {
     this.ia3_l.remove(adapter);
-    this.#names = this.#names.filter((name) => name !== adapter);
+    this.adapterNames = this.adapterNames.filter((name) => name !== adapter);
   }
 
   adapterParameters(adapter: string): Map<string, Parameter> {
