@@ -3,6 +3,7 @@ import {
   init,
   Linear,
   linear,
+  linearLowRank,
   noGrad,
   type Parameter,
   scope,
@@ -76,14 +77,26 @@ export class LoraLinear extends LoraLayer<Linear> {
   /** x [*, I] → [*, O] */
   forward(x: Tensor): Tensor {
     return scope(() => {
-      let y = this.base_layer.forward(x);
+      let y: Tensor | null = null;
       for (const adapter of this.acting) {
-        y = this.lora_magnitude_vector.get(adapter)
-          ? this.#withDora(adapter, x, y)
-          : y.add(this.#lowRank(adapter, this.lora_dropout.get(adapter)!.forward(x)));
+        if (this.lora_magnitude_vector.get(adapter)) {
+          y = this.#withDora(adapter, x, y ?? this.base_layer.forward(x));
+        } else if (y) {
+          y = y.add(this.#lowRank(adapter, this.lora_dropout.get(adapter)!.forward(x)));
+        } else {
+          y = this.#withBase(adapter, x);
+        }
       }
-      return y;
+      return y ?? this.base_layer.forward(x);
     });
+  }
+
+  /** x Wᵀ + b with the adapter's part, in one kernel for both. */
+  #withBase(adapter: string, x: Tensor): Tensor {
+    const { weight, bias } = this.base_layer;
+    const { A, B } = this.factors(adapter);
+    const { p, training } = this.lora_dropout.get(adapter)!;
+    return linearLowRank(x, weight, bias, A, B, { scaling: this.scaling[adapter]!, dropoutP: p, training });
   }
 
   /** scaling · (x Aᵀ) Bᵀ, scaled where it is narrow: r numbers a position instead of O. */
