@@ -14,12 +14,13 @@ const allowed: Record<string, string[]> = {
   models: ["tensor"],
   peft: ["tensor", "models"],
   datasets: [],
+  estimators: [],
   trainer: ["tensor", "models", "peft", "datasets"],
-  cli: ["tensor", "models", "peft", "datasets", "trainer"],
+  cli: ["tensor", "models", "peft", "datasets", "trainer", "estimators"],
 };
 
 /** Packages whose every entry but `./node` must run in a browser. */
-const forBrowsers = ["tensor", "models", "peft"];
+const forBrowsers = ["tensor", "models", "peft", "estimators"];
 const nodeOnly = new Set(["webgpu", "sharp", ...builtinModules]);
 
 interface Manifest {
