@@ -88,7 +88,8 @@ export async function inspectDataset(
   ui.document({ path, features, splits: reports, examples: shown.map(plain) });
 }
 
-function describeFeature(feature: Feature): string {
+/** A feature in few words, such as `ClassLabel(neg, pos)`. */
+export function describeFeature(feature: Feature): string {
   if (feature instanceof ClassLabel)
     return `ClassLabel(${feature.names.slice(0, 8).join(", ")}${feature.numClasses > 8 ? `, … ${feature.numClasses} in all` : ""})`;
   if (feature instanceof Value) return feature.dtype;
@@ -121,7 +122,8 @@ function findLabelColumn(dataset: Dataset, flags: InspectFlags): string | null {
   );
 }
 
-function countLabels(dataset: Dataset, column: string): Record<string, number> {
+/** Rows of each class, by name. */
+export function countLabels(dataset: Dataset, column: string): Record<string, number> {
   const feature = dataset.feature(column);
   const counts: Record<string, number> = {};
   if (feature instanceof ClassLabel) for (const name of feature.names) counts[name] = 0;
@@ -143,7 +145,8 @@ function countTokens(texts: readonly string[], tokenizer: PreTrainedTokenizer, u
   return counts;
 }
 
-function showValue(value: unknown, feature: Feature | undefined): string {
+/** A value in one line, at most 160 characters of it. */
+export function showValue(value: unknown, feature: Feature | undefined): string {
   if (feature instanceof ClassLabel && Number(value) >= 0)
     return `${String(value)} (${feature.int2str(Number(value))})`;
   const text = typeof value === "string" ? value : JSON.stringify(plain(value));
@@ -151,7 +154,7 @@ function showValue(value: unknown, feature: Feature | undefined): string {
 }
 
 /** The value as JSON has it: no big integers, typed arrays as lists. */
-function plain(value: unknown): unknown {
+export function plain(value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<number>);
   if (Array.isArray(value)) return value.map(plain);

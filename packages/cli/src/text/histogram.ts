@@ -6,15 +6,21 @@ export interface LengthStatistics {
   min: number;
   max: number;
   mean: number;
+  /** As `numpy.percentile`: between two values where there is none in the middle. */
   median: number;
   /** 95 of 100 are at most this long. */
   p95: number;
+  p99: number;
 }
 
 /** @param values at least one */
 export function lengthStatistics(values: readonly number[]): LengthStatistics {
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
+  const at = (share: number) => {
+    const place = share * (sorted.length - 1);
+    const below = sorted[Math.floor(place)]!;
+    return below + (place % 1) * (sorted[Math.ceil(place)]! - below);
+  };
   return {
     count: sorted.length,
     min: sorted[0]!,
@@ -22,12 +28,18 @@ export function lengthStatistics(values: readonly number[]): LengthStatistics {
     mean: sorted.reduce((a, b) => a + b, 0) / sorted.length,
     median: at(0.5),
     p95: at(0.95),
+    p99: at(0.99),
   };
 }
 
 /** `min 4, median 110, mean 113.9, 95% ≤ 209, max 267` */
 export function formatStatistics(s: LengthStatistics): string {
-  return `min ${s.min}, median ${s.median}, mean ${s.mean.toFixed(1)}, 95% ≤ ${s.p95}, max ${s.max}`;
+  return `min ${s.min}, median ${formatLength(s.median)}, mean ${s.mean.toFixed(1)}, 95% ≤ ${formatLength(s.p95)}, max ${s.max}`;
+}
+
+/** A length or what lies between two: `22`, `22.5` */
+export function formatLength(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toFixed(1);
 }
 
 /** Lines of a histogram over equal ranges of whole numbers. */

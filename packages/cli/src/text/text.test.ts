@@ -54,7 +54,9 @@ describe("text", () => {
   });
 
   it("tells lengths", () => {
-    expect(lengthStatistics([5, 1, 3])).toEqual({ count: 3, min: 1, max: 5, mean: 3, median: 3, p95: 5 });
+    const figures = { count: 3, min: 1, max: 5, mean: 3, median: 3, p95: 4.8, p99: 4.96 };
+    expect(lengthStatistics([5, 1, 3])).toEqual(figures);
+    expect(lengthStatistics([2, 1]).median).toBe(1.5);
     const lines = histogram([1, 1, 2, 8], 4);
     expect(lines).toHaveLength(4);
     expect(lines[0]).toMatch(/^1–2 █{30} 3$/);
