@@ -254,7 +254,7 @@ export function formatEpochRow(row: EpochRow): string {
 }
 
 /** What the machine was, for `metrics.json`. */
-export function machine(device: Device): Record<string, unknown> {
+export function machine(device: Pick<Device, "description">): Record<string, unknown> {
   return {
     adapter: device.description,
     platform: `${process.platform}-${process.arch}`,
