@@ -194,6 +194,9 @@ const TINY = 2 ** 18;
 const SKINNY = 16;
 const isSkinny = ({ m, n }: MatmulProblem) => Math.min(m, n) <= SKINNY;
 
+/** Multiplications from which on step 6 pays on a processor: it saves a third, but its programs have to be compiled too. */
+const WORTHWHILE = 2 ** 22;
+
 /** Shortest part of a sum that is worth a product of its own. */
 const PART = 256;
 
@@ -342,6 +345,9 @@ function rule(device: Device, problem: MatmulProblem): { step: string; why: stri
     return { step: "9-named", why: "its compiler keeps arrays in memory" };
   }
   if (processor) {
+    if (lanes >= 8 && isSkinny(problem) && m * n * k >= WORTHWHILE) {
+      return { step: "6-skinny", why: `not more than ${SKINNY} rows or columns, and much to sum` };
+    }
     return lanes >= 4
       ? { step: "4-subgroup", why: `a processor with subgroups of ${lanes}` }
       : { step: "3-register", why: "a processor without subgroups of a known size" };
