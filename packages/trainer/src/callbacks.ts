@@ -1,24 +1,11 @@
 import type { Trainer } from "./trainer.js";
+import type { TrainerState } from "./trainer-state.js";
 import type { TrainingArguments } from "./training-arguments.js";
+
+export type { TrainerState } from "./trainer-state.js";
 
 /** One entry of the log: numbers by name, such as `loss`, `learning_rate`, `eval_accuracy`. */
 export type LogEntry = { step: number; epoch: number } & Record<string, number>;
-
-/** Where a run stands; plain JSON, `trainer_state.json` of a checkpoint. Names as `transformers.TrainerState`. */
-export interface TrainerState {
-  /** Passes over the data made so far, with the fraction of the current one. */
-  epoch: number;
-  /** Optimizer steps made. */
-  globalStep: number;
-  maxSteps: number;
-  numTrainEpochs: number;
-  logHistory: LogEntry[];
-  bestMetric: number | null;
-  bestGlobalStep: number | null;
-  bestModelCheckpoint: string | null;
-  /** Tokens seen in training, without padding. */
-  numInputTokensSeen: number;
-}
 
 /** What a callback may change. */
 export interface TrainerControl {
@@ -46,8 +33,24 @@ export interface CallbackContext {
 
 type Event<Extra = unknown> = (context: CallbackContext & Extra) => void | Promise<void>;
 
-/** Functions called during training; all optional. As `transformers.TrainerCallback`. */
+/** What a checkpoint keeps of a callback: plain JSON, as `transformers.ExportableState`. */
+export interface CallbackState {
+  /** What it was made with. */
+  args: Record<string, unknown>;
+  /** What has changed since. */
+  attributes: Record<string, unknown>;
+}
+
+/**
+ * Functions called during training; all optional. As `transformers.TrainerCallback`. A callback that a resumed run is to find as it
+ * was has `state` and `loadState`: its state is kept in `trainer_state.json` under the name of its class.
+ */
 export interface TrainerCallback {
+  /** The state for a checkpoint. */
+  state?(): CallbackState;
+  /** Goes on from a state that `state` gave. */
+  loadState?(state: CallbackState): void;
+  /** The trainer was made. Events are waited for before training or evaluating. */
   onInitEnd?: Event;
   onTrainBegin?: Event;
   onTrainEnd?: Event;
@@ -71,54 +74,4 @@ export interface TrainerCallback {
 }
 
 /** Names of the events. */
-export type CallbackEvent = keyof TrainerCallback;
-
-/** Decides by the arguments when to log, evaluate and save, as `transformers.DefaultFlowCallback`. */
-export class DefaultFlowCallback implements TrainerCallback {
-  onStepEnd({ args, state, control }: CallbackContext): void {
-    const every = (interval: number) => state.globalStep % interval === 0;
-    if (state.globalStep === 1 && args.loggingFirstStep) control.shouldLog = true;
-    if (args.loggingStrategy === "steps" && every(args.loggingSteps)) control.shouldLog = true;
-    if (args.evalStrategy === "steps" && every(args.evalSteps ?? args.loggingSteps))
-      control.shouldEvaluate = true;
-    if (args.saveStrategy === "steps" && every(args.saveSteps)) control.shouldSave = true;
-    if (state.globalStep >= state.maxSteps) control.shouldTrainingStop = true;
-  }
-
-  onEpochEnd({ args, control }: CallbackContext): void {
-    if (args.loggingStrategy === "epoch") control.shouldLog = true;
-    if (args.evalStrategy === "epoch") control.shouldEvaluate = true;
-    if (args.saveStrategy === "epoch") control.shouldSave = true;
-  }
-}
-
-/** Stops when the metric for the best model has not improved for some evaluations, as `transformers.EarlyStoppingCallback`. */
-export class EarlyStoppingCallback implements TrainerCallback {
-  readonly patience: number;
-  readonly threshold: number;
-  #best: number | null = null;
-  #waited = 0;
-
-  /**
-   * @param options.earlyStoppingPatience evaluations without improvement; default 1
-   * @param options.earlyStoppingThreshold least improvement that counts; default 0
-   */
-  constructor(options: { earlyStoppingPatience?: number; earlyStoppingThreshold?: number } = {}) {
-    this.patience = options.earlyStoppingPatience ?? 1;
-    this.threshold = options.earlyStoppingThreshold ?? 0;
-  }
-
-  onEvaluate({ trainer, control, metrics }: CallbackContext & { metrics: Record<string, number> }): void {
-    const value = trainer.bestMetricOf(metrics);
-    if (value === undefined) return;
-    const better =
-      this.#best === null ||
-      (trainer.greaterIsBetter ? value - this.#best : this.#best - value) > this.threshold;
-    if (better) {
-      this.#best = value;
-      this.#waited = 0;
-    } else if (++this.#waited >= this.patience) {
-      control.shouldTrainingStop = true;
-    }
-  }
-}
+export type CallbackEvent = Exclude<keyof TrainerCallback, "state" | "loadState">;

@@ -1,5 +1,6 @@
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import { TrainerError } from "./errors.js";
+import { IGNORED_LABEL } from "./model-inputs.js";
 
 /** One tokenized example. */
 export interface Example {
@@ -8,6 +9,14 @@ export interface Example {
   /** Class id, or several numbers (masked LM: one a token). */
   label?: number | bigint | null;
   labels?: ArrayLike<number>;
+  /** 1 for tokens that are not to be masked: `[CLS]`, `[SEP]`. */
+  specialTokensMask?: ArrayLike<number>;
+}
+
+/** Values on the host that become a tensor of a model's input. */
+export interface HostTensor {
+  data: Int32Array | Float32Array;
+  shape: readonly number[];
 }
 
 /** A batch on the host whose rows are padded to one length. B examples, T tokens of the longest (or a multiple of `padToMultipleOf`). */
@@ -16,14 +25,16 @@ export interface PaddedBatch {
   inputIds: Int32Array;
   /** [B, T]; 0 where padded */
   attentionMask: Int32Array;
-  /** [B], or [B, T] for token labels */
-  labels?: Int32Array;
+  /** [B], or [B, T] for token labels; f32 for models whose labels are no classes */
+  labels?: Int32Array | Float32Array;
   /** B */
   batchSize: number;
   /** T */
   length: number;
   /** Tokens without padding. */
   numTokens: number;
+  /** Further inputs of a model of one's own, by the names that its forward takes. */
+  extra?: Readonly<Record<string, HostTensor>>;
 }
 
 /**
@@ -37,21 +48,39 @@ export interface FlattenedBatch {
   positionIds: Int32Array;
   /** [B + 1]; example i is the tokens from `cuSeqlens[i]` to before `cuSeqlens[i + 1]` */
   cuSeqlens: Int32Array;
-  /** [B], or [T] for token labels, -100 behind the last example */
-  labels?: Int32Array;
+  /** [B], or [T] for token labels, -100 behind the last example; f32 for models whose labels are no classes */
+  labels?: Int32Array | Float32Array;
   /** B */
   batchSize: number;
   /** T */
   length: number;
   /** Tokens of the examples. */
   numTokens: number;
+  /** Further inputs of a model of one's own, by the names that its forward takes. */
+  extra?: Readonly<Record<string, HostTensor>>;
 }
 
 /** A batch on the host. */
 export type CollatedBatch = PaddedBatch | FlattenedBatch;
 
+/** Which examples a collator is given: what random choices may depend on, so that a resumed run makes the same ones. */
+export interface CollateContext {
+  /** Rows of the data set. */
+  readonly indices: readonly number[];
+  /** The epoch, from 0 on. */
+  readonly epoch: number;
+  /** False in evaluation. */
+  readonly training: boolean;
+}
+
 /** From examples to a batch. */
-export type DataCollator = (examples: readonly Example[]) => CollatedBatch;
+export type DataCollator = (examples: readonly Example[], context?: CollateContext) => CollatedBatch;
+
+/** From examples to a batch that comes later: one that reads files or decodes. See `dataloaderNumWorkers`. */
+export type AsyncDataCollator = (
+  examples: readonly Example[],
+  context?: CollateContext,
+) => Promise<CollatedBatch>;
 
 /** Options of `dataCollatorWithPadding`. */
 export interface PaddingOptions {
@@ -67,9 +96,6 @@ export interface FlatteningOptions {
    */
   padToMultipleOf?: number;
 }
-
-/** What a label is where there is none: losses leave it out. */
-const IGNORED = -100;
 
 /** Whether the examples have labels a token, a label each, or none. */
 function labelKind(examples: readonly Example[]): "token" | "example" | null {
@@ -103,7 +129,7 @@ export function dataCollatorWithPadding(
     const attentionMask = new Int32Array(batchSize * length);
     const kind = labelKind(examples);
     const labels = kind
-      ? new Int32Array(kind === "token" ? batchSize * length : batchSize).fill(IGNORED)
+      ? new Int32Array(kind === "token" ? batchSize * length : batchSize).fill(IGNORED_LABEL)
       : undefined;
     let numTokens = 0;
     examples.forEach((example, i) => {
@@ -112,7 +138,7 @@ export function dataCollatorWithPadding(
       for (let t = 0; t < ids.length; t++) {
         inputIds[i * length + t] = ids[t]!;
         attentionMask[i * length + t] = example.attentionMask?.[t] ?? 1;
-        if (kind === "token") labels![i * length + t] = example.labels?.[t] ?? IGNORED;
+        if (kind === "token") labels![i * length + t] = example.labels?.[t] ?? IGNORED_LABEL;
       }
       if (kind === "example") labels![i] = labelOf(example, i);
     });
@@ -143,7 +169,9 @@ export function dataCollatorWithFlattening(
     const positionIds = new Int32Array(length);
     const cuSeqlens = new Int32Array(batchSize + 1);
     const kind = labelKind(examples);
-    const labels = kind ? new Int32Array(kind === "token" ? length : batchSize).fill(IGNORED) : undefined;
+    const labels = kind
+      ? new Int32Array(kind === "token" ? length : batchSize).fill(IGNORED_LABEL)
+      : undefined;
     let at = 0;
     examples.forEach((example, i) => {
       if (visible[i]!.length === 0) {
@@ -155,7 +183,7 @@ export function dataCollatorWithFlattening(
       for (const t of visible[i]!) {
         inputIds[at] = example.inputIds[t]!;
         positionIds[at] = t;
-        if (kind === "token") labels![at] = example.labels?.[t] ?? IGNORED;
+        if (kind === "token") labels![at] = example.labels?.[t] ?? IGNORED_LABEL;
         at++;
       }
       cuSeqlens[i + 1] = at;

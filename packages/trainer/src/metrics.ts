@@ -1,10 +1,18 @@
-/** What `computeMetrics` gets: the logits of all examples and their labels. */
+/** What `computeMetrics` gets: the predictions of all examples and their labels. */
 export interface EvalPrediction {
-  /** [numExamples, numLabels], row-major. */
+  /** [numExamples, numLabels], row-major; see `predictionsShape`. */
   predictions: Float32Array;
-  /** [numExamples] class ids. */
+  /** Of a model that gives a value a token, [numExamples, T, …], filled up with -100. */
+  predictionsShape?: readonly number[];
+  /** [numExamples] class ids, or [numExamples, T] for token labels, filled up with -100. */
   labelIds: Int32Array;
+  labelIdsShape?: readonly number[];
   numLabels: number;
+  /** With `includeForMetrics: ["loss"]`: [numExamples], for each example the mean loss of its batch. */
+  losses?: Float32Array;
+  /** With `includeForMetrics: ["inputs"]`: [numExamples, T] input ids, filled up with -100. */
+  inputs?: Int32Array;
+  inputsShape?: readonly number[];
 }
 
 /** Figures of one class, as in scikit-learn's `classification_report`. */

@@ -15,7 +15,8 @@ import {
   dataCollatorWithPadding,
   type Example,
 } from "./data-collator.js";
-import { type TrainableModel, Trainer, type TrainerOptions } from "./trainer.js";
+import type { TrainableModel } from "./model-inputs.js";
+import { Trainer, type TrainerOptions } from "./trainer.js";
 
 let device: Device;
 let folder: string;

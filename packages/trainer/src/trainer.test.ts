@@ -6,8 +6,9 @@ import { DistilBertForSequenceClassification, distilBertConfig } from "@wgrad/mo
 import { type Device, manualSeed } from "@wgrad/tensor";
 import { openDevice } from "@wgrad/tensor/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EarlyStoppingCallback, type TrainerCallback } from "./callbacks.js";
+import type { TrainerCallback } from "./callbacks.js";
 import { dataCollatorWithPadding, type Example } from "./data-collator.js";
+import { EarlyStoppingCallback } from "./early-stopping.js";
 import { classificationMetrics } from "./metrics.js";
 import { Trainer, type TrainerOptions } from "./trainer.js";
 
@@ -186,6 +187,7 @@ describe("Trainer", () => {
       "config.json",
       "model.safetensors",
       "optimizer.safetensors",
+      "run_state.json",
       "trainer_state.json",
       "training_args.json",
     ]);
