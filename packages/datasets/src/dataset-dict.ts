@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Dataset, Row, ToParquetOptions } from "./dataset.js";
 import { DatasetError } from "./errors.js";
+import { ClassLabel, classNames } from "./features.js";
 
 /** Splits by name, in order. */
 export class DatasetDict<R extends object = Row> implements Iterable<[string, Dataset<R>]> {
@@ -43,6 +44,18 @@ export class DatasetDict<R extends object = Row> implements Iterable<[string, Da
   each<U extends object>(change: (dataset: Dataset<R>, split: string) => Dataset<U>): DatasetDict<U> {
     const changed = [...this.#splits].map(([split, dataset]) => [split, change(dataset, split)] as const);
     return new DatasetDict<U>(Object.fromEntries(changed), this.name);
+  }
+
+  /**
+   * With a column of texts as classes in every split that has it: the values of all of them, sorted, are their names.
+   * @throws DatasetError E_COLUMN_UNKNOWN if no split has the column
+   */
+  classEncodeColumn(name: string): DatasetDict<R> {
+    const having = [...this.#splits.values()].filter((split) => split.columnNames.includes(name));
+    if (having.length === 0) [...this.#splits.values()][0]?.feature(name);
+    const names = classNames(having.flatMap((split) => classNames(split.column(name))));
+    const feature = new ClassLabel(names);
+    return this.each((split) => (having.includes(split) ? split.castColumn(name, feature) : split));
   }
 
   /** Writes `<split>.parquet` for every split into a folder, which is made if need be. */

@@ -1,7 +1,9 @@
 import { memoryColumn, type View } from "./column.js";
+import { type CsvOptions, readCsvFiles, type Table } from "./csv-file.js";
 import { DatasetDict } from "./dataset-dict.js";
 import { badArgument, checkSeed, DatasetError, unknownColumn } from "./errors.js";
-import { type Feature, type Features, inferFeature } from "./features.js";
+import { ClassLabel, classNames, type Feature, type Features, inferFeature, Value } from "./features.js";
+import { type JsonOptions, readJsonFiles } from "./json-file.js";
 import { checkLabels, keptFeature, packColumn } from "./pack-column.js";
 import { ParquetSource, type ReadStatistics } from "./parquet-source.js";
 import { permutation, range } from "./random.js";
@@ -111,6 +113,37 @@ export class Dataset<R extends object = Row> implements Iterable<R> {
       Object.keys(source.features).map((name) => [name, { column: source.column(name) }]),
     );
     return new Dataset<R>(views, source.features, source.numRows, options.name ?? paths[0]!, source);
+  }
+
+  /**
+   * One split from its CSV files, one after another, each with a header. Values are read at once and kept in memory; columns are
+   * int64, float64, bool or string, as all their values allow, unless `features` says otherwise. An empty field is null, in
+   * a column of texts an empty text.
+   * @throws DatasetError E_CSV and E_VALUE naming file, line and column; E_ENCODING, E_FILE_NOT_FOUND, E_FILE_READ, E_SCHEMA_MISMATCH
+   */
+  static fromCsv<R extends object = Row>(
+    files: string | readonly string[],
+    options: CsvOptions = {},
+  ): Dataset<R> {
+    const paths = typeof files === "string" ? [files] : files;
+    return Dataset.#fromTable(readCsvFiles(paths, options.features, {}, options), options.name ?? paths[0]!);
+  }
+
+  /**
+   * One split from its JSON-lines files (one object a line) or files that are one list of objects. Values are read at once and
+   * kept in memory. A key that an object lacks is null.
+   * @throws DatasetError E_JSON and E_VALUE naming file, line and column; E_ENCODING, E_FILE_NOT_FOUND, E_FILE_READ
+   */
+  static fromJson<R extends object = Row>(
+    files: string | readonly string[],
+    options: JsonOptions = {},
+  ): Dataset<R> {
+    const paths = typeof files === "string" ? [files] : files;
+    return Dataset.#fromTable(readJsonFiles(paths, options.features), options.name ?? paths[0]!);
+  }
+
+  static #fromTable<R extends object>({ columns, features }: Table, name: string): Dataset<R> {
+    return Dataset.fromDict<R>(columns, features, name);
   }
 
   /**
@@ -392,6 +425,39 @@ export class Dataset<R extends object = Row> implements Iterable<R> {
       throw badArgument("renameColumn", "to", JSON.stringify(to), "a name that no column has yet");
     }
     return this.#withColumns(this.columnNames.map((name) => [name, name === from ? to : name]));
+  }
+
+  /**
+   * With one column as classes: whole numbers stay as they are, texts become the number of their name (null and an empty text -1,
+   * "no label").
+   * @throws DatasetError E_COLUMN_UNKNOWN, E_LABEL_RANGE, E_LABEL_UNKNOWN
+   */
+  castColumn(name: string, feature: ClassLabel): Dataset<R> {
+    const view = this.#view(name);
+    const before = this.features[name];
+    let column = view;
+    if (before instanceof Value && /string$/.test(before.dtype)) {
+      const labels = Array.from(this.column(name) as ArrayLike<unknown>, (text) =>
+        text === null || text === "" ? -1 : feature.str2int(String(text)),
+      );
+      column = { column: memoryColumn(labels) };
+    } else checkLabels(`${this.name}, column "${name}"`, feature, this.column(name));
+    const views = new Map(this.#views).set(name, column);
+    return new Dataset<R>(
+      views,
+      { ...this.features, [name]: feature },
+      this.numRows,
+      this.name,
+      this.#source,
+    );
+  }
+
+  /**
+   * With a column of texts as classes: its values, sorted, are their names.
+   * @throws DatasetError E_COLUMN_UNKNOWN
+   */
+  classEncodeColumn(name: string): Dataset<R> {
+    return this.castColumn(name, new ClassLabel(classNames(this.column(name))));
   }
 
   /**

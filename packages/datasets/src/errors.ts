@@ -17,7 +17,13 @@ export type DatasetErrorCode =
   | "E_INDEX_RANGE"
   | "E_EMPTY"
   | "E_ARGUMENT"
-  | "E_WRITE";
+  | "E_WRITE"
+  | "E_CSV"
+  | "E_JSON"
+  | "E_VALUE"
+  | "E_ENCODING"
+  | "E_FILE_READ"
+  | "E_CONFIG";
 
 /** Everything that this package throws on bad input: what was found, where, and what to do about it. */
 export class DatasetError extends Error {

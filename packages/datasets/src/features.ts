@@ -73,6 +73,16 @@ export class ClassLabel {
   }
 }
 
+/** Values that can be names of classes, each once, sorted by code points as Python sorts them. */
+export function classNames(values: ArrayLike<unknown>): string[] {
+  const names = new Set<string>();
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (value !== null && value !== "") names.add(String(value));
+  }
+  return [...names].sort();
+}
+
 /** A list of values of one feature; `length` -1 means that rows differ in length. */
 export class Sequence {
   readonly feature: Feature;

@@ -1,5 +1,8 @@
 // Tables
 
+// Files
+export type { CsvOptions } from "./csv-file.js";
+export { type DataFiles, type DataFormat, findDataFiles } from "./data-files.js";
 // Batches
 export { DataLoader, type DataLoaderOptions } from "./data-loader.js";
 export {
@@ -19,6 +22,7 @@ export { DatasetError, type DatasetErrorCode } from "./errors.js";
 
 // What columns hold
 export { ClassLabel, type Feature, type Features, Image, OtherFeature, Sequence, Value } from "./features.js";
+export type { JsonOptions } from "./json-file.js";
 export { type LoadOptions, loadDataset } from "./load-dataset.js";
 export type { ReadStatistics } from "./parquet-source.js";
 export { Generator, permutation, philox4x32 } from "./random.js";

@@ -1,30 +1,33 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
-import { basename, join, relative } from "node:path";
-import { Dataset, type ParquetOptions, type Row } from "./dataset.js";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { readCsvFiles } from "./csv-file.js";
+import { type DataFiles, findDataFiles, formatOf, splitOf } from "./data-files.js";
+import { Dataset, type Row } from "./dataset.js";
 import { DatasetDict, missingSplit } from "./dataset-dict.js";
 import { DatasetError } from "./errors.js";
-
-/** Hugging Face's words for each split, as they stand in file and folder names. */
-const SPLIT_WORDS: Readonly<Record<string, readonly string[]>> = {
-  train: ["train", "training"],
-  validation: ["validation", "valid", "val", "dev"],
-  test: ["test", "testing", "eval", "evaluation"],
-};
-const SHARD = /^(.*)-(\d{5})-of-(\d{5})\b/;
+import { ClassLabel, type Features, Value } from "./features.js";
+import { readJsonFiles } from "./json-file.js";
 
 /** Options of {@link loadDataset}. */
-export interface LoadOptions extends Omit<ParquetOptions, "name"> {
+export interface LoadOptions {
   /** Load this split alone. */
   split?: string;
+  /** Name of the configuration, where a folder has several. Default: the only one, or the default one. */
+  config?: string;
+  /** What columns hold, of CSV and JSON files; those not named are found from their values. */
+  features?: Features;
+  /** Parquet: decoded values that may stay in memory, in bytes; default 64 MiB. */
+  cacheBytes?: number;
 }
 
 /**
- * Loads a local data set: a Parquet file, or a folder with Parquet files named as Hugging Face names them
- * (`train.parquet`, `train-00000-of-00004.parquet`, `validation…`, `test…`, `train/….parquet`), in the folder or in its
- * `data/`. A file whose name tells no split is `train`.
- * Only footers are read; see {@link Dataset.fromParquet}.
+ * Loads a local data set: a Parquet, CSV or JSON-lines file, or a folder with files named as Hugging Face names them
+ * (`train.parquet`, `train-00000-of-00004.parquet`, `validation.csv`, `test.jsonl`, `train/….parquet`), in the folder, in its `data/`, or in a
+ * folder for each configuration; the YAML in a folder's README.md (`configs:`) goes before names. A file whose name tells no split is
+ * `train`.
+ * Of Parquet only footers are read, see {@link Dataset.fromParquet}; CSV and JSON are read whole.
  * @returns all splits, or with `split` that one
- * @throws DatasetError E_FILE_NOT_FOUND, E_SPLIT_MISSING, E_SHARD_MISSING, and as Dataset.fromParquet
+ * @throws DatasetError E_FILE_NOT_FOUND, E_SPLIT_MISSING, E_SHARD_MISSING, E_CONFIG, and as Dataset.fromParquet, fromCsv, fromJson
  */
 export function loadDataset<R extends object = Row>(
   path: string,
@@ -40,96 +43,81 @@ export function loadDataset<R extends object = Row>(
       code: "E_FILE_NOT_FOUND",
       where: path,
       message: "there is no such file or folder.",
-      fix: "Give a .parquet file, or a folder with train.parquet or data/train-00000-of-00001.parquet in it.",
+      fix: "Give a .parquet, .csv or .jsonl file, or a folder with train.parquet or data/train-00000-of-00001.parquet in it.",
     });
   }
-  const files = statSync(path).isDirectory()
-    ? findSplits(path)
-    : new Map([[splitOf(basename(path)) ?? "train", [path]]]);
+  const { base, files } = statSync(path).isDirectory() ? ofFolder(path, options) : ofFile(path);
   const open = (split: string, paths: readonly string[]): Dataset<R> =>
-    Dataset.fromParquet<R>(paths, { name: `${path} (${split})`, cacheBytes: options.cacheBytes });
+    openSplit<R>(
+      paths.map((one) => join(base, one)),
+      `${path} (${split})`,
+      files,
+      options,
+    );
   if (options.split !== undefined) {
-    const paths = files.get(options.split);
-    if (paths === undefined) throw missingSplit(path, options.split, [...files.keys()]);
+    const paths = files.splits.get(options.split);
+    if (paths === undefined) throw missingSplit(path, options.split, [...files.splits.keys()]);
     return open(options.split, paths);
   }
-  const splits = [...files].map(([split, paths]) => [split, open(split, paths)] as const);
+  const splits = [...files.splits].map(([split, paths]) => [split, open(split, paths)] as const);
   return new DatasetDict<R>(Object.fromEntries(splits), path);
 }
 
-/** The Parquet files of a folder by split, train, validation and test first. */
-function findSplits(folder: string): Map<string, string[]> {
-  const places = [folder, join(folder, "data")];
-  for (const place of places) {
-    const files = listParquet(place);
-    if (files.length === 0) continue;
-    const splits = new Map<string, string[]>();
-    for (const file of files) {
-      const split = splitOf(relative(place, file)) ?? "train";
-      splits.set(split, [...(splits.get(split) ?? []), file]);
-    }
-    for (const [split, paths] of splits) checkShards(folder, split, paths);
-    const known = Object.keys(SPLIT_WORDS).filter((split) => splits.has(split));
-    const others = [...splits.keys()].filter((split) => !known.includes(split));
-    return new Map([...known, ...others].map((split) => [split, splits.get(split)!]));
-  }
-  const there = readdirSync(folder).sort();
-  const shown = there.slice(0, 8).join(", ") + (there.length > 8 ? `, … ${there.length} in all` : "");
-  throw new DatasetError({
-    code: "E_FILE_NOT_FOUND",
-    where: folder,
-    message: `the folder holds no .parquet file, nor does its data/ (found: ${shown || "nothing"}).`,
-    fix: "Give a folder with train.parquet or data/train-00000-of-00001.parquet in it.",
-    detail: { files: there },
-  });
+interface Place {
+  base: string;
+  files: DataFiles;
 }
 
-/** Parquet files of a folder and, for one level, of sub-folders named after a split; sorted. */
-function listParquet(folder: string): string[] {
-  if (!existsSync(folder)) return [];
+function ofFile(path: string): Place {
+  const format = formatOf(path) ?? "parquet";
+  const name = basename(path);
+  const splits = new Map([[splitOf(name) ?? "train", [name]]]);
+  return { base: dirname(path), files: { config: "default", format, splits, features: {} } };
+}
+
+function ofFolder(path: string, options: LoadOptions): Place {
+  const card = join(path, "README.md");
+  const text = existsSync(card) ? readFileSync(card, "utf8") : null;
+  return { base: path, files: findDataFiles(path, listFiles(path), text, options.config) };
+}
+
+/** Deep enough for `<config>/<split>/0000.parquet`, and not the whole of a disk. */
+const DEPTH = 3;
+
+function listFiles(folder: string, prefix = "", depth = DEPTH): string[] {
   const files: string[] = [];
-  for (const entry of readdirSync(folder).sort()) {
-    const path = join(folder, entry);
-    if (statSync(path).isDirectory()) {
-      if (wordSplit(entry) !== undefined) {
-        files.push(
-          ...readdirSync(path)
-            .filter((name) => name.endsWith(".parquet"))
-            .sort()
-            .map((name) => join(path, name)),
-        );
-      }
-    } else if (entry.endsWith(".parquet")) files.push(path);
+  for (const entry of readdirSync(join(folder, prefix), { withFileTypes: true })) {
+    const path = prefix + entry.name;
+    if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
+    const isFolder =
+      entry.isDirectory() ||
+      (entry.isSymbolicLink() && statSync(join(folder, path), { throwIfNoEntry: false })?.isDirectory());
+    if (!isFolder) files.push(path);
+    else if (depth > 1) files.push(...listFiles(folder, `${path}/`, depth - 1));
+    else files.push(`${path}/`);
   }
-  return files;
+  return files.sort();
 }
 
-/** The split that a path tells: a split's word standing alone in it, else what stands before `-00000-of-00001`. */
-function splitOf(path: string): string | undefined {
-  for (const word of path.toLowerCase().split(/[^a-z]+/)) {
-    const split = wordSplit(word);
-    if (split !== undefined) return split;
+function openSplit<R extends object>(
+  paths: readonly string[],
+  name: string,
+  files: DataFiles,
+  options: LoadOptions,
+): Dataset<R> {
+  if (files.format === "parquet") {
+    const dataset = Dataset.fromParquet<R>(paths, { name, cacheBytes: options.cacheBytes });
+    // Classes that the card names and the files do not.
+    const classes = Object.entries(files.features).filter(([column, feature]) => {
+      const own = dataset.features[column];
+      return feature instanceof ClassLabel && own instanceof Value && /int/.test(own.dtype);
+    });
+    return classes.reduce(
+      (changed, [column, feature]) => changed.castColumn(column, feature as ClassLabel),
+      dataset,
+    );
   }
-  return SHARD.exec(basename(path))?.[1];
-}
-
-function wordSplit(word: string): string | undefined {
-  return Object.keys(SPLIT_WORDS).find((split) => SPLIT_WORDS[split]!.includes(word.toLowerCase()));
-}
-
-function checkShards(folder: string, split: string, paths: readonly string[]): void {
-  const shards = paths.map((path) => SHARD.exec(basename(path))).filter((match) => match !== null);
-  const total = Number(shards[0]?.[3] ?? 0);
-  const there = new Set(shards.map((match) => Number(match[2])));
-  const missing = Array.from({ length: total }, (_, i) => i).filter((i) => !there.has(i));
-  if (missing.length === 0) return;
-  const pad = (n: number): string => String(n).padStart(5, "0");
-  const names = missing.slice(0, 4).map((i) => `${shards[0]![1]}-${pad(i)}-of-${pad(total)}.parquet`);
-  throw new DatasetError({
-    code: "E_SHARD_MISSING",
-    where: folder,
-    message: `split "${split}" has ${there.size} of its ${total} files; missing: ${names.join(", ")}${missing.length > 4 ? ", …" : ""}.`,
-    fix: "Download the missing files, or name the files to use with Dataset.fromParquet.",
-    detail: { split, missing, total },
-  });
+  const read = files.format === "csv" ? readCsvFiles : readJsonFiles;
+  const { columns, features } = read(paths, options.features ?? {}, files.features);
+  return Dataset.fromDict<R>(columns, features, name);
 }

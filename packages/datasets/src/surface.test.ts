@@ -16,6 +16,7 @@ test("the public names: growth is a decision", () => {
     "Sequence",
     "SequentialSampler",
     "Value",
+    "findDataFiles",
     "loadDataset",
     "permutation",
     "philox4x32",
