@@ -46,14 +46,15 @@ export async function stepModel(device, data, settings = {}) {
 }
 
 /**
- * A function that makes one training step of a model: forward, loss, backward, AdamW over what is trained.
+ * A function that makes one training step of a model: forward, loss, backward, AdamW over what is trained. Its `optimizer` is
+ * that AdamW.
  * @param {() => object} upload what the model's forward is given, made anew for each step
  */
 export function trainingStep(device, model, optimizerOptions, upload) {
   const { lr, beta1, beta2, eps, weightDecay } = optimizerOptions;
   const trained = [...model.parameters()].filter((p) => p.requiresGrad);
   const optimizer = new AdamW(trained, { lr, betas: [beta1, beta2], eps, weightDecay });
-  return async () => {
+  const step = async () => {
     scope(() => {
       model.forward(upload()).loss.backward();
       optimizer.step();
@@ -61,6 +62,7 @@ export function trainingStep(device, model, optimizerOptions, upload) {
     });
     await device.synchronize();
   };
+  return Object.assign(step, { optimizer });
 }
 
 /**

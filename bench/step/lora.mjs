@@ -1,24 +1,37 @@
-// What LoRA saves: the training step of a DistilBERT classifier with every weight trained, and with adapters on q_lin and v_lin.
+// What LoRA saves: the training step of a DistilBERT classifier with every weight trained, and with adapters on q_lin and v_lin; on
+// the same batch, one after the other in turns.
 //
-//   node bench/step/lora.mjs [--size mini|tiny] [--rank 16] [--rounds 5] [--json FILE]
+//   node bench/step/lora.mjs [--size mini|base|tiny] [--only full,r16,…] [--rounds 5] [--json FILE]
 //
 // Frozen weights get no gradient and no optimizer work, which is a third of a step's arithmetic; the gradients of activations
-// stay. The head is trained in both, as PEFT does for sequence classification.
+// stay. The head is trained in both, as PEFT does for sequence classification. "Composed" is the adapter as a chain of operations
+// beside its layer, as one writes it down: y = x Wᵀ + b, then + (scaling · (dropout(x) Aᵀ)) Bᵀ.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { getPeftModel } from "@wgrad/peft";
-import { Tensor } from "@wgrad/tensor";
+import { getPeftModel, LoraLinear } from "@wgrad/peft";
+import { dropout, linear, scope, Tensor } from "@wgrad/tensor";
 import { openDevice } from "@wgrad/tensor/node";
+import { median } from "../lib/measure.mjs";
 import { checkTable, short, table, writeJson } from "../lib/report.mjs";
 import { readStepData, writeStepData } from "../lib/step-data.mjs";
 import { inTurn, stepModel, trainingStep } from "./in-turn.mjs";
 
+/** Rank and dropout of each way; α is 2 r, as in the recipes. */
+const WAYS = {
+  full: null,
+  r16: { r: 16 },
+  "r16-composed": { r: 16, composed: true },
+  r8: { r: 8 },
+  "r16-dropout": { r: 16, loraDropout: 0.1 },
+  "r16-dropout-composed": { r: 16, loraDropout: 0.1, composed: true },
+};
+
 const { values: options } = parseArgs({
   options: {
     size: { type: "string", default: "mini" },
-    rank: { type: "string", default: "16" },
+    only: { type: "string", default: Object.keys(WAYS).join(",") },
     rounds: { type: "string", default: "5" },
     json: { type: "string" },
   },
@@ -33,52 +46,116 @@ const upload = () => ({
   attentionMask: Tensor.from(device, data.mask, [batch, tokens]),
   labels: Tensor.from(device, data.labels, [batch]),
 });
-const full = await stepModel(device, data);
-const adapted = getPeftModel(await stepModel(device, data), {
-  r: Number(options.rank),
-  targetModules: ["q_lin", "v_lin"],
-  taskType: "SEQ_CLS",
-});
-rmSync(folder, { recursive: true });
 
-const counted = (model) => {
+/** The forward of a LoraLinear as a chain of operations. */
+function composedForward(layer, { r, loraDropout }) {
+  const { A, B } = layer.factors("default");
+  const scaling = layer.scaling.default;
+  if (A.shape[0] !== r) throw new Error(`an adapter of rank ${A.shape[0]} where ${r} was asked for`);
+  return (x) =>
+    scope(() => {
+      const narrow = linear(dropout(x, loraDropout ?? 0, layer.training), A).mul(scaling);
+      return layer.base_layer.forward(x).add(linear(narrow, B));
+    });
+}
+
+async function modelOf(way) {
+  const model = await stepModel(device, data);
+  if (!way) return model;
+  const { composed, ...config } = way;
+  const adapted = getPeftModel(model, {
+    ...config,
+    loraAlpha: 2 * config.r,
+    targetModules: ["q_lin", "v_lin"],
+    taskType: "SEQ_CLS",
+  }).train();
+  if (composed) {
+    for (const [, module] of adapted.namedModules())
+      if (module instanceof LoraLinear) module.forward = composedForward(module, way);
+  }
+  return adapted;
+}
+
+function nameOf(way) {
+  if (!way) return "every weight";
+  return `LoRA r ${way.r}${way.loraDropout ? `, dropout ${way.loraDropout}` : ""}${way.composed ? ", composed" : ""}`;
+}
+
+/** A way to train: its step, and what it needs beside what is on the device already. */
+async function prepared(key) {
+  device.emptyCache();
+  const before = device.memory().liveBytes;
+  const model = await modelOf(WAYS[key]);
   const step = trainingStep(device, model, data.optimizer, upload);
-  let dispatches = 0;
+  await step();
+  const resident = device.memory().liveBytes - before;
+  // Buffers left over from other passes may be larger than what is asked for.
+  device.emptyCache();
+  device.pool.resetPeak();
+  const { dispatches } = device.snapshot();
+  await step();
+  const tensors = [...step.optimizer.stateDict().tensors.values()];
   return {
-    trained: model.numParameters({ trainable: true }),
-    dispatches: () => dispatches,
-    async step() {
-      const before = device.snapshot().dispatches;
-      await step();
-      dispatches = device.snapshot().dispatches - before;
+    key,
+    name: nameOf(WAYS[key]),
+    step,
+    figures: {
+      trained: model.numParameters({ trainable: true }),
+      dispatches: device.snapshot().dispatches - dispatches,
+      stateBytes: tensors.reduce((sum, { numel }) => sum + 4 * numel, 0),
+      residentBytes: resident,
+      activationBytes: device.memory().peakLiveBytes - before - resident,
+      peakBytes: device.memory().peakLiveBytes - before,
     },
   };
-};
-const ways = [
-  { name: "every weight", ...counted(full) },
-  { name: `LoRA, r ${options.rank} on q_lin, v_lin`, ...counted(adapted) },
-];
-const measured = await inTurn(ways, { rounds: Number(options.rounds) });
-const rows = measured.map((m, i) => ({ ...m, trained: ways[i].trained, dispatches: ways[i].dispatches() }));
-const [whole, lora] = rows;
-const checks = [{ what: "CPU time of a LoRA step / a full step", found: lora.cpu / whole.cpu, atMost: 0.72 }];
+}
 
+const ways = [];
+for (const key of options.only.split(",")) ways.push(await prepared(key));
+rmSync(folder, { recursive: true });
+const measured = await inTurn(ways, {
+  rounds: Number(options.rounds),
+  warmup: 1,
+  onRound: (round) => console.error(`round ${round}`),
+});
+const rows = measured.map((m, i) => ({ ...m, key: ways[i].key, ...ways[i].figures }));
+const rowOf = (key) => rows.find((row) => row.key === key);
+/** Median over the rounds of the ratio within a round: what else the machine does falls out. */
+const ratio = (a, b) => median(a.samples.map((sample, i) => sample / b.samples[i]));
+const compared = [
+  ["CPU time of a LoRA step / a full step", "r16", "full", 0.72],
+  ["CPU time of a LoRA step with dropout / a full step", "r16-dropout", "full", 0.72],
+  ["CPU time of a LoRA step / the same composed", "r16", "r16-composed", 1],
+  ["CPU time of a LoRA step with dropout / the same composed", "r16-dropout", "r16-dropout-composed", 1],
+];
+const checks = compared
+  .filter(([, a, b]) => rowOf(a) && rowOf(b))
+  .map(([what, a, b, atMost]) => ({ what, found: ratio(rowOf(a), rowOf(b)), atMost }));
+if (rowOf("full") && rowOf("r16")) {
+  const found = rowOf("r16").peakBytes / rowOf("full").peakBytes;
+  checks.push({ what: "peak memory of a LoRA step / a full step", found, atMost: 0.5 });
+}
+
+const mebi = (bytes) => short(bytes / 2 ** 20);
 console.log(
   `${device.description}: DistilBERT ${options.size}, ${batch} x ${tokens} tokens, one training step\n`,
 );
 console.log(
   table(
-    ["trained", "parameters", "dispatches", "CPU ms", "wall ms", "of the full step"],
+    ["trained", "parameters", "dispatches", "CPU ms", "wall ms", "MiB peak", "activations", "optimizer"],
     rows.map((r) => [
       r.name,
       r.trained.toLocaleString("en-US"),
       r.dispatches,
       short(r.cpu),
       short(r.wall),
-      short(r.cpu / whole.cpu),
+      mebi(r.peakBytes),
+      mebi(r.activationBytes),
+      mebi(r.stateBytes),
     ]),
   ),
 );
 console.log(`\n${checkTable(checks)}`);
-if (options.json) writeJson(options.json, "step-lora", device.info, { size: options.size, rows, checks });
+const name = options.size === "mini" ? "step-lora" : `step-lora-${options.size}`;
+if (options.json) writeJson(options.json, name, device.info, { size: options.size, rows, checks });
 device.close();
