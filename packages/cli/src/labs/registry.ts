@@ -6,6 +6,7 @@ import type { LabLoader } from "./lab.js";
 /** Every lab, in the order of `wgrad lab`. */
 export const LABS: Readonly<Record<string, LabLoader>> = {
   explore: async () => (await import("./explore/index.js")).lab,
+  "features-svm": async () => (await import("./features-svm/index.js")).lab,
   finetune: async () => (await import("./finetune/index.js")).lab,
   lora: async () => (await import("./lora/index.js")).lab,
   "imdb-scratch": async () => (await import("./imdb-scratch/index.js")).lab,
