@@ -30,6 +30,14 @@ const VERBS: Readonly<Record<string, Listed>> = {
     summary: "classify texts from the command line or stdin",
     load: async () => (await import("./commands/predict.js")).predict,
   },
+  features: {
+    summary: "write the features of a frozen encoder for every text of a data set",
+    load: async () => (await import("./commands/features.js")).features,
+  },
+  svm: {
+    summary: "fit support vector machines and logistic regression on features",
+    load: async () => (await import("./commands/svm.js")).svm,
+  },
   lab: {
     summary: "run a whole lab from its recipe: explore, fine-tune, LoRA, …",
     load: async () => (await import("./commands/lab.js")).lab,
