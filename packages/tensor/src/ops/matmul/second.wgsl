@@ -37,14 +37,18 @@ fn kept_at(i: u32, row: u32, column: u32) -> vec4<u32> {
   return select(vec4<u32>(), vec4<u32>(bits << (4u * (i % 8u))), STEPS == vec4<u32>(i / 8u));
 }
 
-// sum + what is kept of x · y, as `accumulate`; `kept` counts with DROPS only.
+// sum + what is kept of x · y; `kept` counts with DROPS only.
 fn added(sum: vec4<f32>, x: vec4<f32>, y: mat4x4<f32>, kept: vec4<u32>, i: u32) -> vec4<f32> {
-  if (!DROPS) { return accumulate(sum, x, y); }
+  let part = accumulate(vec4<f32>(), x, y);
+  if (!DROPS) { return sum + part; }
   let bits = vec4<u32>(kept[i / 8u] >> (4u * (i % 8u))) & BITS;
-  return sum + select(vec4<f32>(), accumulate(vec4<f32>(), x, y) * params.drop_scale, bits != vec4<u32>());
+  return sum + select(vec4<f32>(), part * params.drop_scale, bits != vec4<u32>());
 }
 
-// llvmpipe, 1024 x 384 x 384 with k_2 = 16, CPU ms (the first product alone in the same run): a · bᵀ + c · dᵀ 14.3 (16.0), in two
-// dispatches 18.8; a · b + c · d 14.8 (12.7), in two dispatches 19.8, with dropout 14.4.
-// What did not help: dropout of the whole second sum before the first round of the first pair, in place of a part of it in each
-// round of the second: 61 in place of 14, for the compiler then spills the sums in all rounds.
+// llvmpipe, 1024 x 384 x 384 with k_2 = 16, CPU ms, least of 30 (the first product alone in the same run): a · bᵀ + c · dᵀ 11.3
+// (12.2), a · b + c · d 11.6 (11.2), with dropout 12.3. The second product in a dispatch of its own costs 2.0 more, its dropout and
+// the sum 2.0 again.
+// What did not help:
+//   dropout of the whole second sum, not of a part of it in each round: 61, for the compiler then spills the sums in all rounds
+//   fma into the sums in place of `sum + part`: a · b + c · d 14.1, other registers are spilled
+//   the second pair after the first: 14.1, with dropout 14.5
