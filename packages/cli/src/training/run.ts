@@ -61,7 +61,7 @@ export async function runTraining(run: TrainingRun, ui: Ui): Promise<RunMetrics>
   await removeResults(folder);
   await writeFileAtomic(join(folder, "recipe.yaml"), run.recipe);
   const kernels = run.ownKernels?.length ? { kernels: run.ownKernels } : {};
-  const monitor = new RunMonitor(ui, model.device, folder, kernels);
+  const monitor = new RunMonitor(ui, model.device, kernels);
   const trainer = new Trainer({
     model,
     args,
@@ -70,7 +70,7 @@ export async function runTraining(run: TrainingRun, ui: Ui): Promise<RunMetrics>
     dataCollator: collatorOf(tokenizer, run.batches),
     processingClass: tokenizer,
     computeMetrics: classificationMetrics,
-    callbacks: [monitor, ...(run.callbacks ?? [])],
+    callbacks: [...monitor.callbacks, ...(run.callbacks ?? [])],
   });
   ui.onInterrupt(() => {
     ui.onInterrupt(null);
