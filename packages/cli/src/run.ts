@@ -42,6 +42,14 @@ const VERBS: Readonly<Record<string, Listed>> = {
     summary: "run a whole lab from its recipe: explore, fine-tune, LoRA, …",
     load: async () => (await import("./commands/lab.js")).lab,
   },
+  compare: {
+    summary: "put runs side by side: scores, parameters, time, memory, best epoch",
+    load: async () => (await import("./commands/compare.js")).compare,
+  },
+  report: {
+    summary: "write a page about runs: curves, confusion matrix, examples, time and memory",
+    load: async () => (await import("./commands/report.js")).report,
+  },
   inspect: {
     summary: "look into a data set, a model or a tokenizer",
     load: async () => (await import("./commands/inspect.js")).inspect,

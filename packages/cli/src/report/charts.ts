@@ -58,8 +58,8 @@ export const MOST_SERIES = 8;
 const WIDTH = 460;
 const HEIGHT = 290;
 const FONT = 12;
-/** About the mean width of a character at that size. */
-const CHARACTER = 6.4;
+/** The mean width of a character at that size in a wide font. */
+const CHARACTER = 7;
 const LEGEND_LINE = 18;
 const SAMPLE = 30;
 
@@ -120,6 +120,10 @@ export function lineChart(chart: LineChart): string {
     return frame({ title, summary: "no values", width, height: 90 }, [emptyNote(width)]);
   const ys = [...finite.map(([, y]) => y), ...(chart.yRange ?? [])];
   const [low, high] = [least(ys), most(ys)];
+  const xs = finite.map(([x]) => x);
+  const right = most(xs);
+  // A first step of 10 among 1,000 is as good as 0.
+  const left = !chart.xTicks && least(xs) > 0 && least(xs) <= right / 10 ? 0 : least(xs);
   const marks = series.flatMap((line, i) => {
     const look = i % MOST_SERIES;
     const dash = line.dash === undefined ? DASHES[look]! : line.dash ? "7 3" : "";
@@ -156,9 +160,9 @@ export function lineChart(chart: LineChart): string {
     marginTop: 22,
     x: {
       label: xLabel,
-      ...(chart.xTicks ? { ticks: [...chart.xTicks] } : { ticks: 6 }),
+      ticks: chart.xTicks ? [...chart.xTicks] : 6,
       tickFormat: shortNumber,
-      nice: !chart.xTicks,
+      domain: left === right ? around(left) : [left, right],
       inset: 4,
     },
     y: {
@@ -167,7 +171,8 @@ export function lineChart(chart: LineChart): string {
       ticks: 5,
       tickFormat: shortNumber,
       domain: low === high ? around(low) : [low, high],
-      nice: true,
+      // To the ticks that are drawn, so that no line ends outside them.
+      nice: 5,
     },
     marks: marks as Plot.Markish[],
   });
@@ -185,7 +190,7 @@ export function barChart({ title, xLabel, bars, xRange, width = WIDTH }: BarChar
   if (finite.length === 0)
     return frame({ title, summary: "no values", width, height: 90 }, [emptyNote(width)]);
   const longest = most(bars.map(({ name }) => name.length));
-  const left = Math.min(width * 0.42, longest * CHARACTER + 12);
+  const left = Math.min(width * 0.5, longest * CHARACTER + 12);
   const room = Math.floor((left - 12) / CHARACTER);
   const height = bars.length * 26 + 44;
   const [low, high] = xRange ?? [
@@ -211,7 +216,7 @@ export function barChart({ title, xLabel, bars, xRange, width = WIDTH }: BarChar
     y: {
       label: null,
       domain: rows.map(({ row }) => row),
-      tickFormat: (row: string) => cut(bars[Number(row)]!.name, room),
+      tickFormat: (row: string) => cutInside(bars[Number(row)]!.name, room),
       tickSize: 0,
       padding: 0.25,
     },
@@ -398,6 +403,13 @@ function shortNumber(value: number): string {
 function around(value: number): [number, number] {
   const margin = Math.abs(value) * 0.1 || 1;
   return [value - margin, value + margin];
+}
+
+/** Without its middle: names that belong together begin alike, and differ at their ends. */
+function cutInside(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const head = Math.floor(length / 3);
+  return `${text.slice(0, head)}…${text.slice(text.length - (length - head - 1))}`;
 }
 
 function cut(text: string, length: number): string {
