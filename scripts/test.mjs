@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { ensureAdapter, ensureBrowser } from "./lib/ensure-adapter.mjs";
+import { ensurePython } from "./lib/ensure-python.mjs";
 import { ensureBuilt, ensureInstalled } from "./lib/install.mjs";
 import { checkNode, dawnNoise, fail, root, run, say } from "./lib/shell.mjs";
 
@@ -21,6 +22,7 @@ try {
   ensureBuilt();
   ensureAdapter();
   ensureBrowser();
+  ensurePython(filters);
   if (filters.length === 0)
     check("types", "typescript/bin/tsc", ["-p", "tsconfig.json", "--pretty", "false"]);
   await vitest();
