@@ -1,5 +1,5 @@
 import { type LoadingInfo, PreTrainedModel, type WeightSource } from "@wgrad/models";
-import { type Device, Module, nearest, type Parameter } from "@wgrad/tensor";
+import { type Device, Module, nearest, type Parameter, scope } from "@wgrad/tensor";
 import { AdapterLayer, namesOf } from "./adapter-layer.js";
 import { PeftError } from "./errors.js";
 import { IA3 } from "./ia3/index.js";
@@ -145,10 +145,12 @@ export class PeftModel<M extends AdaptableModel = AdaptableModel> extends PreTra
     }
     this.#checkBias(given);
     const targets = method.find(model, given, strict);
-    const whole = findWhole(model, given, strict);
+    // A further adapter of a classifier trains a head too, as in PEFT; settings from a file say so themselves.
+    const taskType = given.taskType ?? (strict ? (other?.taskType ?? null) : null);
+    const whole = findWhole(model, { ...given, taskType }, strict);
     this.#checkOverlap(targets, whole);
     const resolved = method.resolve(model, given, [...targets.keys()]);
-    const wholeEnds = wholeNames(given);
+    const wholeEnds = wholeNames({ ...given, taskType });
     for (const [path, base] of targets) {
       let layer = this.#layers.get(path);
       if (!layer) {
@@ -217,7 +219,8 @@ export class PeftModel<M extends AdaptableModel = AdaptableModel> extends PreTra
   }
 
   /**
-   * Adds an adapter that is the weighted sum of others. It does not act yet, and is frozen until `setAdapter`.
+   * Adds an adapter that is the weighted sum of others. It does not act yet, and is frozen until `setAdapter`. Modules that
+   * one of them trained whole are in it as the model had them before, as in PEFT.
    * @throws PeftError `E_ADAPTER` for adapters that cannot be joined so: see `WeightedAdapterOptions`
    */
   addWeightedAdapter(options: WeightedAdapterOptions): void {
@@ -261,9 +264,9 @@ export class PeftModel<M extends AdaptableModel = AdaptableModel> extends PreTra
   /** As the model's own forward. */
   forward(input: Parameters<M["forward"]>[0]): ReturnType<M["forward"]> {
     this.#assertLive("forward");
-    const { model } = this.base_model;
-    const given = this.#input(input);
-    return (model as { forward(input: unknown): unknown }).forward(given) as ReturnType<M["forward"]>;
+    const model = this.base_model.model as { forward(input: unknown): unknown };
+    const run = () => model.forward(this.#input(input)) as ReturnType<M["forward"]>;
+    return scope(run);
   }
 
   #input(input: unknown): unknown {

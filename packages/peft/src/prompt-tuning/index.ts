@@ -1,16 +1,17 @@
 /** Prompt tuning as a method for `PeftModel`. */
 import { PreTrainedModel } from "@wgrad/models";
-import { cat, Embedding, Tensor } from "@wgrad/tensor";
+import { cat, Embedding, Tensor, where } from "@wgrad/tensor";
 import { PeftError } from "../errors.js";
 import type { Method } from "../method.js";
 import { baseModules } from "../targets.js";
 import { type PromptTuningConfig, promptTuningConfig } from "./config.js";
-import { PromptEmbedding } from "./layer.js";
+import { PromptEmbedding, range } from "./layer.js";
 
 /** What the models of `@wgrad/models` take, as far as a prompt touches it. */
 interface TokenInput {
   readonly inputIds?: Tensor;
   readonly attentionMask?: Tensor | null;
+  readonly positionIds?: Tensor | null;
   readonly cuSeqlens?: Tensor | null;
 }
 
@@ -18,6 +19,33 @@ interface TokenInput {
 function setting(json: Readonly<Record<string, unknown>>, names: readonly string[]): number | null {
   const found = names.map((name) => json[name]).find((value) => typeof value === "number");
   return (found as number | undefined) ?? null;
+}
+
+/** Rows padded to one length [B, T] with n places more in front, which are attended to. */
+function withPromptInFront(inputIds: Tensor, n: number, input: TokenInput): TokenInput {
+  const { device } = inputIds;
+  const rows = inputIds.size(0);
+  const ids = cat([range(device, n).add(1).neg().expand([rows, n]), inputIds.to("i32")], 1);
+  const ones = () => Tensor.full(device, [rows, n], 1, { dtype: "i32" });
+  const mask = input.attentionMask && cat([ones(), input.attentionMask.to("i32")], 1);
+  return { ...input, inputIds: ids, attentionMask: mask ?? null, positionIds: null };
+}
+
+/** Rows one behind the other [T] with n places more in front of each. What belongs to no row stays behind the last. */
+function withPromptInLine(inputIds: Tensor, cuSeqlens: Tensor, n: number, input: TokenInput): TokenInput {
+  const { device } = inputIds;
+  const rows = cuSeqlens.numel - 1;
+  const total = inputIds.numel + rows * n;
+  const starts = cuSeqlens.add(range(device, rows + 1).mul(n));
+  const place = range(device, total);
+  const ends = starts.narrow(0, 1, rows).reshape([1, rows]);
+  const row = place.reshape([total, 1]).ge(ends).to("i32").sum(1);
+  const isSpare = row.ge(rows);
+  const inRow = place.sub(starts.indexSelect(0, row));
+  const isPrompt = inRow.maskedFill(isSpare, n).lt(n);
+  const word = place.sub(row.add(1).minimum(rows).mul(n)).clamp(0, inputIds.numel - 1);
+  const ids = where(isPrompt, inRow.add(1).neg(), inputIds.to("i32").indexSelect(0, word));
+  return { ...input, inputIds: ids, cuSeqlens: starts, positionIds: inRow.maskedFill(isSpare, 0) };
 }
 
 /** `peft.PromptEmbedding` with what `peft.PeftModel` does for it. */
@@ -67,25 +95,13 @@ export const PROMPT_TUNING: Method<PromptTuningConfig, PromptEmbedding> = {
 
   key: (_path, part) => part,
 
-  /** Makes room for the prompt before each row. */
   input(layer, given) {
     const n = layer.virtualTokens;
     const input = given as TokenInput;
-    const { inputIds, attentionMask, cuSeqlens } = input;
-    if (n === 0 || !inputIds) return given;
-    if (cuSeqlens) {
-      throw new PeftError(
-        "E_ADAPTER",
-        "prompt tuning puts vectors before each row, which rows one behind the other (cuSeqlens) have no room for. Pad the batch instead (dataCollatorWithPadding).",
-      );
-    }
-    const rows = inputIds.size(0);
-    // Any id will do: the layer looks at none of them.
-    const ids = cat([inputIds.narrow(1, 0, 1).expand([rows, n]), inputIds], 1);
-    const mask =
-      attentionMask &&
-      cat([Tensor.full(inputIds.device, [rows, n], 1, { dtype: "i32" }), attentionMask.to("i32")], 1);
-    return { ...input, inputIds: ids, attentionMask: mask ?? null, positionIds: null };
+    if (n === 0 || !input.inputIds) return given;
+    return input.cuSeqlens
+      ? withPromptInLine(input.inputIds, input.cuSeqlens, n, input)
+      : withPromptInFront(input.inputIds, n, input);
   },
 
   combinedConfig() {

@@ -9,7 +9,8 @@ import {
   randint,
   scope,
   skipInit,
-  type Tensor,
+  Tensor,
+  where,
 } from "@wgrad/tensor";
 import { ModuleDict } from "../adapter-dict.js";
 import { AdapterLayer } from "../adapter-layer.js";
@@ -27,11 +28,16 @@ export class PromptEncoder extends Module {
   }
 }
 
+/** Numbers 0, 1, 2, … as ids, made on the device: a captured step uploads nothing. */
+export function range(device: Device, count: number): Tensor {
+  return Tensor.full(device, [count], 1, { dtype: "i32" }).cumsum(0).sub(1);
+}
+
 /**
- * A table of embeddings that gives the first places of every row trained vectors in place of words. What stands at these
- * places of the ids is not looked at: `PeftModel.forward` puts them there.
+ * A table of embeddings that has trained vectors beside the words: id -1 is the first of them, -2 the second. `PeftModel.forward`
+ * puts these ids before the words of each row.
  * Source: Lester et al. 2021, "The power of scale for parameter-efficient prompt tuning"; `peft.tuners.prompt_tuning`.
- * Letters: B batch, n virtual tokens, T ids a row with them, D width.
+ * Letters: n virtual tokens, D width.
  */
 export class PromptEmbedding extends AdapterLayer<Embedding> {
   prompt_encoder = new ModuleDict<PromptEncoder>();
@@ -78,16 +84,19 @@ export class PromptEmbedding extends AdapterLayer<Embedding> {
     return new Map([["prompt_embeddings", this.prompt(adapter)]]);
   }
 
-  /** ids [B, T] (i32) → [B, T, D] */
+  /** ids [*] (i32) → [*, D] */
   forward(ids: Tensor): Tensor {
     return scope(() => {
       const [adapter] = this.acting;
       if (adapter === undefined) return this.base_layer.forward(ids);
       const prompt = this.prompt(adapter);
-      const n = prompt.size(0);
-      const words = this.base_layer.forward(ids.narrow(1, n, ids.size(1) - n));
-      const vectors = prompt.to(words.dtype).expand([ids.size(0), n, prompt.size(1)]);
-      return cat([vectors, words], 1);
+      const [n, width] = prompt.shape as [number, number];
+      const flat = ids.reshape([-1]);
+      const words = this.base_layer.forward(flat.maximum(0));
+      // Every word has a place of its own in the table, so that the gradient of none is a long sum.
+      const table = cat([prompt.to(words.dtype), words], 0);
+      const places = where(flat.lt(0), flat.neg().sub(1), range(ids.device, flat.numel).add(n));
+      return table.indexSelect(0, places).reshape([...ids.shape, width]);
     });
   }
 
