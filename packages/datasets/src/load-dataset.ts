@@ -12,6 +12,8 @@ import { readJsonFiles } from "./json-file.js";
 export interface LoadOptions {
   /** Load this split alone. */
   split?: string;
+  /** What error messages call it; default: its path. */
+  name?: string;
   /** Name of the configuration, where a folder has several. Default: the only one, or the default one. */
   config?: string;
   /** What columns hold, of CSV and JSON files; those not named are found from their values. */
@@ -46,21 +48,22 @@ export function loadDataset<R extends object = Row>(
       fix: "Give a .parquet, .csv or .jsonl file, or a folder with train.parquet or data/train-00000-of-00001.parquet in it.",
     });
   }
+  const name = options.name ?? path;
   const { base, files } = statSync(path).isDirectory() ? ofFolder(path, options) : ofFile(path);
   const open = (split: string, paths: readonly string[]): Dataset<R> =>
     openSplit<R>(
       paths.map((one) => join(base, one)),
-      `${path} (${split})`,
+      `${name} (${split})`,
       files,
       options,
     );
   if (options.split !== undefined) {
     const paths = files.splits.get(options.split);
-    if (paths === undefined) throw missingSplit(path, options.split, [...files.splits.keys()]);
+    if (paths === undefined) throw missingSplit(name, options.split, [...files.splits.keys()]);
     return open(options.split, paths);
   }
   const splits = [...files.splits].map(([split, paths]) => [split, open(split, paths)] as const);
-  return new DatasetDict<R>(Object.fromEntries(splits), path);
+  return new DatasetDict<R>(Object.fromEntries(splits), name);
 }
 
 interface Place {
@@ -82,7 +85,7 @@ function ofFolder(path: string, options: LoadOptions): Place {
 }
 
 /** Deep enough for `<config>/<split>/0000.parquet`, and not the whole of a disk. */
-const DEPTH = 3;
+const DEPTH = 4;
 
 function listFiles(folder: string, prefix = "", depth = DEPTH): string[] {
   const files: string[] = [];

@@ -2,7 +2,9 @@ import { existsSync, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { UsageError } from "../errors.js";
+import { hubOptions } from "../hub.js";
 import { wholeNumber } from "../numbers.js";
+import type { Ui } from "../ui.js";
 import { examples, type Verb } from "../verb.js";
 
 /** Flags of `wgrad inspect`. */
@@ -35,6 +37,8 @@ export const inspect: Verb = {
         "after",
         examples([
           ["wgrad inspect data/rotten_tomatoes", "splits, features, labels, lengths, examples"],
+          ["wgrad inspect reviews.csv", "the same of a CSV or JSON-lines file"],
+          ["wgrad inspect dataset stanfordnlp/imdb@main", "of the hub"],
           ["wgrad inspect data/rotten_tomatoes --tokenizer my-model", "lengths in tokens too"],
           ["wgrad inspect model my-model", "tree, parameters by name and shape, counts"],
           ['wgrad inspect tokenizer my-model "A fine film."', "tokens, ids and offsets"],
@@ -55,7 +59,7 @@ export const inspect: Verb = {
             path!,
             flags,
             ui,
-            await tokenizerOf(flags),
+            await tokenizerOf(flags, ui),
           );
         else if (kind === "model") await (await import("../inspect/model.js")).inspectModel(path!, flags, ui);
         else
@@ -64,22 +68,24 @@ export const inspect: Verb = {
   },
 };
 
-async function tokenizerOf(flags: InspectFlags) {
+async function tokenizerOf(flags: InspectFlags, ui: Ui) {
   if (flags.tokenizer === undefined) return null;
   const { AutoTokenizer } = await import("@wgrad/models/node");
-  return AutoTokenizer.fromPretrained(flags.tokenizer, flags.offline ? { offline: true } : {});
+  return AutoTokenizer.fromPretrained(flags.tokenizer, hubOptions(flags.offline, ui));
 }
+
+const DATA_FILE = /\.(parquet|csv|tsv|jsonl|ndjson)(\.gz)?$/i;
 
 /** By what lies at the path; a hub id is a model's. */
 async function guessKind(path: string, hasText: boolean): Promise<Kind> {
   if (hasText) return "tokenizer";
-  if (!existsSync(path)) return path.endsWith(".parquet") ? "dataset" : "model";
+  if (!existsSync(path)) return DATA_FILE.test(path) ? "dataset" : "model";
   if (!statSync(path).isDirectory()) return "dataset";
   const names = await readdir(path);
   if (names.includes("config.json")) return "model";
   const inside = existsSync(join(path, "data")) ? await readdir(join(path, "data")).catch(() => []) : [];
   const isData =
-    [...names, ...inside].some((name) => name.endsWith(".parquet")) ||
+    [...names, ...inside].some((name) => DATA_FILE.test(name)) ||
     names.some((name) => /^(train|test|validation)$/.test(name));
   if (isData) return "dataset";
   return names.includes("tokenizer.json") ? "tokenizer" : "model";

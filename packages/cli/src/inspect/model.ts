@@ -8,6 +8,7 @@ import {
 } from "@wgrad/models/node";
 import type { InspectFlags } from "../commands/inspect.js";
 import { withDevice } from "../device.js";
+import { hubOptions } from "../hub.js";
 import { formatTable } from "../text/table.js";
 import { formatBytes, formatCount, type Ui } from "../ui.js";
 
@@ -19,7 +20,7 @@ const CLASSES = {
 
 /** A model's tree as PyTorch prints it, its parameters by name and shape, and their number. Needs no GPU. */
 export async function inspectModel(name: string, flags: InspectFlags, ui: Ui): Promise<void> {
-  const folder = await resolveModel(name, { ...(flags.offline ? { offline: true } : {}), needs: "model" });
+  const folder = await resolveModel(name, { ...hubOptions(flags.offline, ui), needs: "model" });
   const config = await readJsonFile<{ architectures?: string[] }>(join(folder, "config.json"));
   const architecture = config.architectures?.[0] ?? "DistilBertModel";
   const auto = CLASSES[architecture as keyof typeof CLASSES] ?? AutoModel;

@@ -1,5 +1,6 @@
 import { AutoTokenizer } from "@wgrad/models/node";
 import type { InspectFlags } from "../commands/inspect.js";
+import { hubOptions } from "../hub.js";
 import { formatTable } from "../text/table.js";
 import { formatCount, type Ui } from "../ui.js";
 
@@ -10,7 +11,7 @@ export async function inspectTokenizer(
   flags: InspectFlags,
   ui: Ui,
 ): Promise<void> {
-  const tokenizer = await AutoTokenizer.fromPretrained(name, flags.offline ? { offline: true } : {});
+  const tokenizer = await AutoTokenizer.fromPretrained(name, hubOptions(flags.offline, ui));
   const longest = Number.isFinite(tokenizer.modelMaxLength)
     ? formatCount(tokenizer.modelMaxLength)
     : "not said";

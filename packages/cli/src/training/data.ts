@@ -1,4 +1,15 @@
-import { ClassLabel, Dataset, type DatasetDict, loadDataset, type Row, Value } from "@wgrad/datasets";
+import { existsSync } from "node:fs";
+import {
+  ClassLabel,
+  Dataset,
+  type DatasetDict,
+  DatasetError,
+  findDataFiles,
+  loadDataset,
+  type Row,
+  Value,
+} from "@wgrad/datasets";
+import { parseRepoId, resolveDataset } from "@wgrad/models/node";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import {
   type DataCollator,
@@ -7,6 +18,7 @@ import {
   type Example,
 } from "@wgrad/trainer";
 import { CommandError, UsageError } from "../errors.js";
+import { hubOptions } from "../hub.js";
 import type { Ui } from "../ui.js";
 
 /** Options of {@link openDataset}. */
@@ -21,12 +33,59 @@ export interface OpenOptions {
 const TEXT_COLUMNS = ["text", "sentence", "review"] as const;
 const LABEL_COLUMNS = ["label", "labels", "sentiment"] as const;
 
+/** More different texts than this are no classes. */
+const MOST_CLASSES = 256;
+
 /**
- * Opens a data set: a Parquet file, or a folder with the splits.
- * @throws DatasetError for what is no data set, naming the file and the way out
+ * Opens a data set: a Parquet, CSV or JSON-lines file, a folder with the splits, or a data set of the hub (`org/name`, `name`; with
+ * `@revision` for a branch, tag or commit). Where there are several configurations, `:config` behind the name chooses one:
+ * `nyu-mll/glue:sst2@main`. A label column of texts becomes one of classes, the same in all splits.
+ * @throws DatasetError for what is no data set, HubError for what cannot be downloaded, each naming the way out
  */
-export async function openDataset(nameOrPath: string, _options: OpenOptions): Promise<DatasetDict> {
-  return loadDataset(nameOrPath) as DatasetDict;
+export async function openDataset(nameOrPath: string, options: OpenOptions): Promise<DatasetDict> {
+  return encodeLabels(await loadByName(nameOrPath, options));
+}
+
+async function loadByName(nameOrPath: string, { offline, ui }: OpenOptions): Promise<DatasetDict> {
+  if (existsSync(nameOrPath)) return loadDataset(nameOrPath) as DatasetDict;
+  const [, before, config, revision = ""] = /^(.+?)(?::([\w.-]+))?(@.+)?$/.exec(nameOrPath) ?? [];
+  const chosen = config === undefined ? {} : { config };
+  if (config !== undefined && existsSync(before!)) return loadDataset(before!, chosen) as DatasetDict;
+  const name = `${before}${revision}`;
+  const isFile = /\.(parquet|csv|tsv|jsonl?|ndjson)(\.gz)?$/i.test(nameOrPath);
+  if (isFile || !parseRepoId(name)) return loadDataset(nameOrPath) as DatasetDict;
+  const folder = await resolveDataset(name, {
+    ...hubOptions(offline, ui),
+    select: (files, card) => [...filesOfHub(name, files, card, config).splits.values()].flat(),
+  });
+  return loadDataset(folder, { ...chosen, name: nameOrPath }) as DatasetDict;
+}
+
+function filesOfHub(name: string, files: readonly string[], card: string | null, config: string | undefined) {
+  try {
+    return findDataFiles(name, files, card, config);
+  } catch (error) {
+    if (!(error instanceof DatasetError) || error.code !== "E_FILE_NOT_FOUND") throw error;
+    const [plain] = name.split("@");
+    throw new CommandError(
+      "E_DATASET_FILES",
+      `${name}: ${error.found} The hub has many data sets as Parquet too: try ${plain}@refs/convert/parquet`,
+      { cause: error },
+    );
+  }
+}
+
+/** Texts as classes, in the column that is called as labels are. */
+function encodeLabels(dict: DatasetDict): DatasetDict {
+  for (const [, split] of dict) {
+    const column = LABEL_COLUMNS.find((name) => split.columnNames.includes(name));
+    const feature = column === undefined ? undefined : split.features[column];
+    if (!(feature instanceof Value) || !/string$/.test(feature.dtype)) continue;
+    const values = Array.from(split.column(column!) as ArrayLike<unknown>);
+    if (new Set(values).size > MOST_CLASSES) continue;
+    return dict.classEncodeColumn(column!);
+  }
+  return dict;
 }
 
 /** A column found by its name, by convention, or because it is the only one of its kind. */

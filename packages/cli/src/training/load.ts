@@ -13,7 +13,8 @@ import { isAdapterFolder, PeftConfig, PeftModel } from "@wgrad/peft/node";
 import type { Device } from "@wgrad/tensor";
 import type { TrainableModel } from "@wgrad/trainer";
 import { CommandError, UsageError } from "../errors.js";
-import { formatBytes, type Ui } from "../ui.js";
+import { hubOptions } from "../hub.js";
+import type { Ui } from "../ui.js";
 
 /** A classifier and its tokenizer. */
 export interface Classifier {
@@ -120,13 +121,7 @@ async function labelsOfAdapter(folder: string): Promise<readonly string[] | null
 }
 
 function resolveOptions({ offline }: LoadClassifierOptions, ui: Ui): FromPretrainedOptions {
-  return {
-    ...(offline ? { offline: true } : {}),
-    onProgress: (p) =>
-      ui.status(
-        `Downloading ${p.file} (${p.index} of ${p.count}): ${formatBytes(p.loaded)} of ${formatBytes(p.total)}`,
-      ),
-  };
+  return hubOptions(offline, ui);
 }
 
 async function loadWhole(device: Device, name: string, options: LoadClassifierOptions, ui: Ui) {

@@ -5,6 +5,9 @@
  *     models--org--name/snapshots/<commit>/config.json  a link to
  *     models--org--name/blobs/<hash>                    the content, named by git's sha1 or, for large files, its sha256
  *     models--org--name/trees/<commit>.json             all files of the commit, where Python has listed them
+ *     models--org--name/trees/<commit>.wgrad.json       the same, where this package has. Not under Python's name: it takes
+ *                                                       a snapshot that lacks one of them for unusable, and here only
+ *                                                       what is of use is fetched
  */
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
@@ -51,7 +54,10 @@ export async function cachedSnapshot(
   if (!isCommit(commit)) return undefined;
   const folder = join(repoFolder, "snapshots", commit);
   if (!(await stat(folder).catch(() => undefined))?.isDirectory()) return undefined;
-  return { folder, tree: await readTree(join(repoFolder, "trees", `${commit}.json`)) };
+  const trees = join(repoFolder, "trees");
+  const tree =
+    (await readTree(join(trees, `${commit}.json`))) ?? (await readTree(join(trees, `${commit}.wgrad.json`)));
+  return { folder, tree };
 }
 
 async function readTree(path: string): Promise<string[] | null> {
@@ -61,6 +67,13 @@ async function readTree(path: string): Promise<string[] | null> {
   } catch {
     return null;
   }
+}
+
+/** Remembers which files a commit has. */
+export async function writeTree(repoFolder: string, commit: string, paths: readonly string[]): Promise<void> {
+  const files = Object.fromEntries(paths.map((path) => [path, {}]));
+  const text = JSON.stringify({ format_version: 1, files });
+  await writeFileAtomic(join(repoFolder, "trees", `${commit}.wgrad.json`), text);
 }
 
 /** Remembers what a branch or tag stood for. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { datasetInfo, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { FileError, HubError } from "../errors.js";
 import { fetchBlob } from "./blob.js";
-import { linkBlob, repoFolderName, writeRef } from "./cache.js";
+import { linkBlob, repoFolderName, writeRef, writeTree } from "./cache.js";
 import { HubClient, networkCause } from "./client.js";
 import { hubEndpoint, hubToken } from "./environment.js";
 import { isCommit, isSafePath, type RepoId, type RepoType } from "./repo-id.js";
@@ -100,6 +100,7 @@ async function download(client: HubClient, options: DownloadOptions): Promise<st
   const chosen = options.select(all, card);
   await fetchAll(chosen);
   await mkdir(snapshot, { recursive: true });
+  if (type === "dataset") await writeTree(repoFolder, sha, all);
   await writeRef(repoFolder, repo.revision, sha);
   return snapshot;
 }
