@@ -52,13 +52,14 @@ export const train: Verb = {
         const ui = context.ui({ json: json ?? false });
         const fromFile = recipeFile === undefined ? {} : await readRecipe(recipeFile);
         const recipe = makeRecipe({ ...fromFile, ...given });
+        const from = resume ?? recipe.args.resumeFromCheckpoint ?? false;
         await guardOutputDir(recipe.args.outputDir, {
-          resume: Boolean(resume),
+          resume: Boolean(from),
           overwrite: overwriteOutputDir ?? false,
         });
         const result = await trainFromRecipe(
           recipe,
-          { lab: "train", resume: resume ?? false, offline: offline ?? false, force: force ?? false },
+          { lab: "train", resume: from, offline: offline ?? false, force: force ?? false },
           ui,
         );
         ui.document(result);

@@ -9,6 +9,7 @@ export const LABS: Readonly<Record<string, LabLoader>> = {
   "features-svm": async () => (await import("./features-svm/index.js")).lab,
   finetune: async () => (await import("./finetune/index.js")).lab,
   lora: async () => (await import("./lora/index.js")).lab,
+  mlm: async () => (await import("./mlm/index.js")).lab,
   "imdb-scratch": async () => (await import("./imdb-scratch/index.js")).lab,
   compare: async () => (await import("./compare/index.js")).lab,
 };
@@ -25,8 +26,8 @@ export async function shippedRecipes(): Promise<ShippedRecipe[]> {
   for (const place of ["./recipes/", "../recipes/", "../../dist/recipes/"]) {
     const folder = fileURLToPath(new URL(place, import.meta.url));
     const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".yaml"));
-    if (names.length > 0)
-      return names.sort().map((name) => ({ name: basename(name, ".yaml"), path: join(folder, name) }));
+    const recipes = names.map((name) => ({ name: basename(name, ".yaml"), path: join(folder, name) }));
+    if (recipes.length > 0) return recipes.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
   return [];
 }

@@ -6,6 +6,7 @@ const PLACEHOLDERS: Readonly<Record<Setting["kind"], string>> = {
   text: "<name>",
   number: "<n>",
   boolean: "[bool]",
+  switch: "[name]",
   json: "<json>",
   map: "<op=…>",
   list: "<names>",

@@ -8,6 +8,8 @@ import {
   argmaxRows,
   classificationMetrics,
   confusionMatrix,
+  type DataCollator,
+  type EvalPrediction,
   type Example,
   type LogEntry,
   type PredictionOutput,
@@ -49,11 +51,76 @@ export interface TrainingRun {
   ownKernels?: readonly Record<string, unknown>[];
 }
 
+/** What {@link trainMonitored} is given: training alone, whatever the model is for. */
+export interface MonitoredRun
+  extends Pick<
+    TrainingRun,
+    | "lab"
+    | "model"
+    | "tokenizer"
+    | "labels"
+    | "args"
+    | "train"
+    | "validation"
+    | "resume"
+    | "recipe"
+    | "goOn"
+    | "callbacks"
+    | "ownKernels"
+  > {
+  collator: DataCollator;
+  /** Null: the loss alone is measured. */
+  computeMetrics: ((prediction: EvalPrediction) => Record<string, number>) | null;
+}
+
 /**
  * Trains, evaluates and saves: checkpoints while it runs, then model, tokenizer, `recipe.yaml`, `metrics.json`, `log.jsonl` and
  * the predictions in the output folder. Ctrl-C ends it after the step in hand with a checkpoint, a second one at once.
  */
 export async function runTraining(run: TrainingRun, ui: Ui): Promise<RunMetrics> {
+  const { args, model, tokenizer } = run;
+  const folder = args.outputDir;
+  const { trainer, result } = await trainMonitored(
+    { ...run, collator: collatorOf(tokenizer, run.batches), computeMetrics: classificationMetrics },
+    ui,
+  );
+  if (result.interrupted) return result;
+  await trainer.saveModel(folder);
+  if (args.loadBestModelAtEnd && result.best) {
+    const { metric, value, epoch } = result.best;
+    ui.result(
+      `Best: ${metric} ${value.toFixed(4)} after epoch ${Number(epoch.toFixed(2))}; its weights are put back.`,
+    );
+  }
+  if (run.validation) {
+    const prediction = await trainer.predict(run.validation, "eval");
+    const { epoch, globalStep } = trainer.state;
+    if (prediction.labelIds) result.validation = { ...prediction.metrics, epoch, step: globalStep };
+    await writePredictions(folder, "validation", predictionsOf(prediction, run.validation));
+  }
+  if (run.test) {
+    const prediction = await trainer.predict(run.test, "test");
+    result.test = prediction.metrics;
+    await writePredictions(folder, "test", predictionsOf(prediction, run.test));
+    if (prediction.labelIds) reportPredictions(prediction, run.labels, ui);
+  }
+  await writeMetrics(folder, result);
+  const weights =
+    model instanceof PeftModel
+      ? "adapter_model.safetensors, adapter_config.json"
+      : "model.safetensors, config.json";
+  ui.result(`\nSaved in ${folder}: ${weights}, tokenizer, recipe.yaml, metrics.json, log.jsonl, predictions`);
+  return result;
+}
+
+/**
+ * Trains and measures, with progress, log, checkpoints and Ctrl-C as {@link runTraining}; writes `metrics.json`
+ * only of an interrupted run.
+ */
+export async function trainMonitored(
+  run: MonitoredRun,
+  ui: Ui,
+): Promise<{ trainer: Trainer; result: RunMetrics }> {
   const { args, model, tokenizer } = run;
   const folder = args.outputDir;
   await mkdir(folder, { recursive: true });
@@ -67,9 +134,9 @@ export async function runTraining(run: TrainingRun, ui: Ui): Promise<RunMetrics>
     args,
     trainDataset: run.train,
     ...(run.validation ? { evalDataset: run.validation } : {}),
-    dataCollator: collatorOf(tokenizer, run.batches),
+    dataCollator: run.collator,
     processingClass: tokenizer,
-    computeMetrics: classificationMetrics,
+    ...(run.computeMetrics ? { computeMetrics: run.computeMetrics } : {}),
     callbacks: [...monitor.callbacks, ...(run.callbacks ?? [])],
   });
   ui.onInterrupt(() => {
@@ -133,34 +200,8 @@ export async function runTraining(run: TrainingRun, ui: Ui): Promise<RunMetrics>
       `\nStopped after step ${result.global_step} of ${trainer.state.maxSteps}. Checkpoint: ${join(folder, `checkpoint-${result.global_step}`)}\n` +
         `Go on with: ${goOn}`,
     );
-    return result;
   }
-  await trainer.saveModel(folder);
-  if (args.loadBestModelAtEnd && result.best) {
-    const { metric, value, epoch } = result.best;
-    ui.result(
-      `Best: ${metric} ${value.toFixed(4)} after epoch ${Number(epoch.toFixed(2))}; its weights are put back.`,
-    );
-  }
-  if (run.validation) {
-    const prediction = await trainer.predict(run.validation, "eval");
-    const { epoch, globalStep } = trainer.state;
-    if (prediction.labelIds) result.validation = { ...prediction.metrics, epoch, step: globalStep };
-    await writePredictions(folder, "validation", predictionsOf(prediction, run.validation));
-  }
-  if (run.test) {
-    const prediction = await trainer.predict(run.test, "test");
-    result.test = prediction.metrics;
-    await writePredictions(folder, "test", predictionsOf(prediction, run.test));
-    if (prediction.labelIds) reportPredictions(prediction, run.labels, ui);
-  }
-  await writeMetrics(folder, result);
-  const weights =
-    model instanceof PeftModel
-      ? "adapter_model.safetensors, adapter_config.json"
-      : "model.safetensors, config.json";
-  ui.result(`\nSaved in ${folder}: ${weights}, tokenizer, recipe.yaml, metrics.json, log.jsonl, predictions`);
-  return result;
+  return { trainer, result };
 }
 
 /** What an interrupted run left, null where there is none. */

@@ -1,14 +1,12 @@
 import { basename } from "node:path";
 import { nearest } from "@wgrad/tensor";
-import {
-  TRAINING_ARGUMENT_NAMES,
-  type TrainingArguments,
-  toSnakeCase,
-  trainingArguments,
-} from "@wgrad/trainer";
+import { foreignArgument, type TrainingArguments, toSnakeCase, trainingArguments } from "@wgrad/trainer";
 import { UsageError } from "../errors.js";
-import { parseAssignment } from "../kernels/assignment.js";
 import { readAdapterConfig } from "./adapter.js";
+import { ARGUMENT_DEFAULTS, argumentSettings } from "./argument-settings.js";
+import { EXPECTED, flagOf, isOfKind, SAVING, type Setting } from "./setting.js";
+
+export { flagOf, parseValue, type Setting } from "./setting.js";
 
 /** What a run is told beside the trainer's arguments. */
 export interface RunSettings {
@@ -58,26 +56,8 @@ export interface Recipe {
   args: Readonly<TrainingArguments>;
 }
 
-/** `list`: names, in a flag with commas between them; `json`: a mapping; `map`: `op=…`, repeatable. */
-type Kind = "text" | "number" | "boolean" | "json" | "map" | "list";
-
-/** One key of a recipe and one flag. */
-export interface Setting {
-  /** camelCase */
-  name: string;
-  kind: Kind;
-  help: string;
-  /** Heading that it stands under in `--help`. */
-  group?: string;
-  /** For a flag that sets a key of the mapping `peft`, and is no key itself: that key. */
-  peftKey?: string;
-  /** Undefined where there is none. */
-  default?: unknown;
-}
-
 const DATA = "Model and data:";
 const LORA = "LoRA:";
-const SAVING = "Logging, evaluation, saving:";
 const KERNELS = "Kernels:";
 
 const RUN_SETTINGS: readonly Setting[] = [
@@ -226,84 +206,6 @@ const RUN_SETTINGS: readonly Setting[] = [
   },
 ];
 
-/** Where the command line differs from Hugging Face's defaults. */
-const ARGUMENT_DEFAULTS: Partial<TrainingArguments> = {
-  evalStrategy: "epoch",
-  saveStrategy: "epoch",
-  saveTotalLimit: 2,
-  loggingSteps: 10,
-};
-
-const ARGUMENT_HELP: Partial<Record<keyof TrainingArguments, string>> = {
-  outputDir: "folder of the run (default: runs/<model>-<dataset>)",
-  numTrainEpochs: "passes over the training data",
-  maxSteps: "optimizer steps; over 0 it replaces the epochs",
-  perDeviceTrainBatchSize: "examples a forward pass",
-  perDeviceEvalBatchSize: "examples a forward pass in evaluation",
-  gradientAccumulationSteps: "forward and backward passes an optimizer step",
-  dataloaderDropLast: "leave out a last batch that is not full",
-  learningRate: "peak learning rate of AdamW",
-  weightDecay: "decay of all weights but biases and LayerNorm's",
-  adamBeta1: "decay of the first moment",
-  adamBeta2: "decay of the second moment",
-  adamEpsilon: "added to the root of the second moment",
-  maxGradNorm: "largest joint norm of the gradients; 0: no clipping",
-  fp16: "store and compute in f16, with f32 weights and sums; needs shader-f16",
-  gradientCheckpointing:
-    "keep only the input of each block and compute the rest again: less memory, more time",
-  capture: "record a step once for each shape of batch and replay it",
-  lrSchedulerType:
-    "linear, cosine, cosine_with_restarts, polynomial, constant, constant_with_warmup, inverse_sqrt",
-  lrSchedulerKwargs: "further settings of the schedule, as JSON",
-  warmupSteps: "steps of warm-up; under 1 a share of all steps",
-  warmupRatio: "share of all steps, where warmup-steps is 0",
-  loggingStrategy: "no, steps or epoch",
-  loggingSteps: "steps between two logs",
-  loggingFirstStep: "also log the first step",
-  evalStrategy: "no, steps or epoch",
-  evalSteps: "steps between two evaluations (default: logging-steps)",
-  saveStrategy: "no, steps or epoch",
-  saveSteps: "steps between two checkpoints",
-  saveTotalLimit: "checkpoints to keep",
-  loadBestModelAtEnd: "put the best checkpoint's weights back at the end",
-  metricForBestModel: "what is best, such as accuracy (default: loss)",
-  greaterIsBetter: "whether more of it is better (default: unless it is a loss)",
-  seed: "seed of new weights and dropout",
-  dataSeed: "seed of the order of the data (default: seed)",
-};
-
-/** Arguments whose default is null, so that their kind cannot be seen from it. */
-const KIND_OF_NULL: Partial<Record<keyof TrainingArguments, Kind>> = {
-  metricForBestModel: "text",
-  greaterIsBetter: "boolean",
-};
-
-/** Headings of the trainer's arguments in `--help`: the first whose names fit. */
-const GROUPS: readonly (readonly [heading: string, names: RegExp])[] = [
-  [SAVING, /^(logging|eval|save|load|metric|greater|report|run|include|output)/],
-  [
-    "Optimizer and schedule:",
-    /^(optim|learningRate|weightDecay|adam|maxGradNorm|lrScheduler|warmup|labelSmoothing)/,
-  ],
-  ["Chance:", /[sS]eed$/],
-  ["Training:", /./],
-];
-
-function argumentSettings(): Setting[] {
-  const defaults = trainingArguments();
-  return TRAINING_ARGUMENT_NAMES.map((name) => {
-    const value = ARGUMENT_DEFAULTS[name] ?? defaults[name];
-    const help = ARGUMENT_HELP[name] ?? `${toSnakeCase(name)} of Hugging Face's TrainingArguments`;
-    let kind: Kind = KIND_OF_NULL[name] ?? "number";
-    if (typeof value === "boolean") kind = "boolean";
-    else if (typeof value === "string") kind = "text";
-    else if (typeof value === "object" && value !== null) kind = "json";
-    const isShown = value !== null && kind !== "json" && name !== "outputDir";
-    const group = GROUPS.find(([, names]) => names.test(name))![0];
-    return { name, kind, help, group, ...(isShown ? { default: value } : {}) };
-  });
-}
-
 /** Every key of a recipe, each also a flag: the one table from which flags, recipes and `--help` are made. */
 export const SETTINGS: readonly Setting[] = [...RUN_SETTINGS, ...argumentSettings()];
 
@@ -317,45 +219,6 @@ export function settingsNamed(...names: readonly string[]): Setting[] {
     if (!setting) throw new Error(`there is no setting "${name}"`);
     return setting;
   });
-}
-
-/** `learningRate` → `--learning-rate` */
-export function flagOf(name: string): string {
-  return `--${toSnakeCase(name).replaceAll("_", "-")}`;
-}
-
-/**
- * The value of a flag's text.
- * @throws UsageError if the text is not of the kind
- */
-export function parseValue(setting: Setting, text: string): unknown {
-  const where = `${flagOf(setting.name)} ${text}`;
-  switch (setting.kind) {
-    case "number": {
-      const value = text.trim() === "" ? Number.NaN : Number(text);
-      if (!Number.isFinite(value)) throw new UsageError(`${where}: not a number.`);
-      return value;
-    }
-    case "boolean":
-      if (!/^(true|false)$/.test(text)) throw new UsageError(`${where}: expected true or false.`);
-      return text === "true";
-    case "list": {
-      const names = text.split(",").map((name) => name.trim());
-      return names.filter((name) => name !== "");
-    }
-    case "json":
-      try {
-        return JSON.parse(text) as unknown;
-      } catch {
-        throw new UsageError(`${where}: not JSON.`);
-      }
-    case "map": {
-      const { op, value } = parseAssignment(flagOf(setting.name), text);
-      return { [op]: value };
-    }
-    default:
-      return text;
-  }
 }
 
 /**
@@ -377,6 +240,9 @@ export function settingsFromJson(
   for (const [key, value] of Object.entries(json)) {
     const setting = known.get(key);
     if (!setting) {
+      const foreign = foreignArgument(key);
+      if (foreign)
+        throw new UsageError(`${where}: ${key} has no meaning here: ${foreign.reason} Leave it out.`);
       throw new UsageError(
         `${where}: unknown key "${key}". Did you mean ${nearest(key, [...known.keys()])}? All keys: ${command} --help (with _ for -).`,
       );
@@ -391,32 +257,6 @@ export function settingsFromJson(
     out[setting.name] = setting.kind === "list" && typeof value === "string" ? [value] : value;
   }
   return out;
-}
-
-const EXPECTED: Readonly<Record<Kind, string>> = {
-  text: "a text",
-  number: "a number",
-  boolean: "a boolean",
-  json: "a mapping",
-  map: "a mapping of names to names",
-  list: "a list of names",
-};
-
-function isOfKind(kind: Kind, value: unknown): boolean {
-  const isMapping = typeof value === "object" && value !== null && !Array.isArray(value);
-  const areNames = (values: readonly unknown[]) => values.every((inner) => typeof inner === "string");
-  switch (kind) {
-    case "text":
-      return typeof value === "string";
-    case "json":
-      return isMapping;
-    case "map":
-      return isMapping && areNames(Object.values(value));
-    case "list":
-      return typeof value === "string" || (Array.isArray(value) && areNames(value));
-    default:
-      return typeof value === kind;
-  }
 }
 
 /**
@@ -500,7 +340,11 @@ export function recipeToJson({ settings, args }: Recipe): Record<string, unknown
   return Object.fromEntries(
     Object.entries(all)
       .filter(
-        ([, value]) => value !== null && !(typeof value === "object" && Object.keys(value).length === 0),
+        ([name, value]) =>
+          // Where a run went on from is no part of what it is.
+          name !== "resumeFromCheckpoint" &&
+          value !== null &&
+          !(typeof value === "object" && Object.keys(value).length === 0),
       )
       .map(([name, value]) => [toSnakeCase(name), value]),
   );

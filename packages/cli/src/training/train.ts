@@ -20,6 +20,8 @@ export interface TrainOptions {
   readonly offline: boolean;
   /** Train with a kernel of the user's own that is wrong. */
   readonly force: boolean;
+  /** The command that goes on after an interruption; default `wgrad … recipe.yaml --resume`. */
+  readonly goOn?: string;
 }
 
 /** Loads everything that a recipe names and trains. */
@@ -60,6 +62,7 @@ export async function trainFromRecipe(
         test,
         resume: options.resume,
         recipe: recipeText(options.lab, { settings: { ...settings, maxLength }, args: runArgs }),
+        ...(options.goOn === undefined ? {} : { goOn: options.goOn }),
         callbacks: callbacksOf({ settings, args: runArgs }),
         ownKernels: ownKernelsJson(own),
       },
