@@ -1,5 +1,5 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
 import type { Dataset } from "@wgrad/datasets";
 import { readJsonFile, readTextIfThere, writeFileAtomic } from "@wgrad/models/node";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
@@ -12,7 +12,9 @@ import {
   type EvalPrediction,
   type Example,
   type LogEntry,
+  listCheckpoints,
   type PredictionOutput,
+  recoverCheckpoints,
   type TrainableModel,
   Trainer,
   type TrainerCallback,
@@ -341,14 +343,14 @@ export async function guardOutputDir(
   options: { resume: boolean; overwrite: boolean },
 ): Promise<void> {
   if (options.resume) return;
-  const names = (await readdir(folder).catch(() => [])).filter((name) =>
-    /^checkpoint-\d+(\.tmp)?$/.test(name),
-  );
-  const whole = names.filter((name) => !name.endsWith(".tmp"));
-  if (whole.length > 0 && !options.overwrite) {
+  // A run that was killed may have left a checkpoint under another name.
+  await recoverCheckpoints(folder);
+  const checkpoints = await listCheckpoints(folder);
+  if (checkpoints.length > 0 && !options.overwrite) {
+    const names = checkpoints.map((path) => basename(path)).join(", ");
     throw new UsageError(
-      `${folder} holds checkpoints of an earlier run (${whole.join(", ")}). Go on with it: --resume. Start anew in another folder: --output-dir. Remove them: --overwrite-output-dir.`,
+      `${folder} holds checkpoints of an earlier run (${names}). Go on with it: --resume. Start anew in another folder: --output-dir. Remove them: --overwrite-output-dir.`,
     );
   }
-  for (const name of names) await rm(join(folder, name), { recursive: true, force: true });
+  for (const path of checkpoints) await rm(path, { recursive: true, force: true });
 }
