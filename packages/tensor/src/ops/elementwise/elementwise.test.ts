@@ -95,6 +95,7 @@ describe("elementwise", () => {
       expect(await list(ints(1, 3).mul(0.5))).toEqual([0.5, 1.5]);
       expect(await list(ints(1, 4).sqrt())).toEqual([1, 2]);
       expect(await list(ints(1, 3).neg())).toEqual([-1, -3]);
+      expect(await list(x.maskedFill(x.lt(0), 5))).toEqual([2 ** 30 + 1, 5, 3]);
     });
 
     it("divide integers as floats, as PyTorch does", async () => {

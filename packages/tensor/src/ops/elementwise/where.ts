@@ -36,7 +36,7 @@ const maskedFillOp = defineOp<{ value: number }>({
   forward(ctx, [x, mask], { value }) {
     expectDtype("masked_fill", "the mask", mask!.dtype, ["bool"]);
     ctx.saveForBackward(mask!);
-    return launch({ name: "masked_fill", wgsl: "select(a, C(s), b != C(0.0))", s: value }, [x!, mask!]);
+    return launch({ name: "masked_fill", wgsl: "select(a, C(s), b != C(0))", s: value }, [x!, mask!]);
   },
   backward(ctx, [dy]) {
     const mask = ctx.savedTensors[0]!;
