@@ -2,7 +2,6 @@ import { basename } from "node:path";
 import { writeFileAtomic } from "@wgrad/models/node";
 import { UsageError } from "../errors.js";
 import { reportOf } from "../report/data.js";
-import { comparisonPage } from "../report/page.js";
 import { type Run, readRuns } from "../runs/run-folder.js";
 import type { Setting } from "../training/settings.js";
 import type { Ui } from "../ui.js";
@@ -52,11 +51,11 @@ export async function compareRuns(
   const all = comparisonRows(runs);
   const rows = options.sort ? sorted(all, options.sort) : all;
   const page = () => pageOf(runs, rows, options.title ?? titleOf(runs));
-  if (format === "html") ui.result(page());
+  if (format === "html") ui.result(await page());
   else if (format === "markdown") ui.result(comparisonMarkdown(rows, runs).trimEnd());
   else ui.result(comparisonText(rows, runs));
   if (options.markdown) await writeFileAtomic(options.markdown, comparisonMarkdown(rows, runs));
-  if (options.html) await writeFileAtomic(options.html, page());
+  if (options.html) await writeFileAtomic(options.html, await page());
   for (const file of [options.markdown, options.html]) if (file) ui.note(`Written: ${file}`);
   return {
     rows,
@@ -69,7 +68,13 @@ export async function compareRuns(
   };
 }
 
-function pageOf(runs: readonly Run[], rows: ReturnType<typeof comparisonRows>, title: string): string {
+async function pageOf(
+  runs: readonly Run[],
+  rows: ReturnType<typeof comparisonRows>,
+  title: string,
+): Promise<string> {
+  // A table needs no library of charts.
+  const { comparisonPage } = await import("../report/page.js");
   const reports = runs.map((run) => reportOf({ ...run, predictions: {} }, 0));
   return comparisonPage(runs, reports, rows, title);
 }

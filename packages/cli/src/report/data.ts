@@ -31,6 +31,7 @@ export interface RunReport {
 /** Predictions of a split, summed up. */
 export interface SplitReport {
   split: string;
+  /** Names of the classes, no two alike. */
   labels: string[];
   examples: number;
   /** How many have no label, so that nothing can be said of them. */
@@ -108,7 +109,7 @@ function splitReport(
     (most, { label, prediction }) => Math.max(most, label + 1, prediction + 1),
     names.length,
   );
-  const labels = Array.from({ length: classes }, (_, i) => names[i] ?? String(i));
+  const labels = uniqueNames(Array.from({ length: classes }, (_, i) => names[i] ?? String(i)));
   const confusion =
     labelled.length === 0
       ? null
@@ -142,7 +143,7 @@ function splitReport(
     examples: predictions.length,
     unlabelled: predictions.length - labelled.length,
     confusion,
-    report: confusion && classificationReport(confusion, uniqueNames(labels)),
+    report: confusion && classificationReport(confusion, labels),
     worst: worst.map(describe),
     best: best.map(describe),
   };

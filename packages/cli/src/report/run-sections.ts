@@ -211,7 +211,7 @@ function resultSection(run: RunReport, split: SplitReport, make: Make, level: 2 
     id,
     name,
     hint,
-    html`<div class="pair ${isWide ? "stacked" : ""}"><div>${subheading(level, "By class")}${classTable(report)}</div><div>${subheading(level, "Confusion matrix")}${confusionOf(split, level)}</div></div>`,
+    html`<div class="pair ${isWide ? "stacked" : ""}"><div>${subheading(level, "By class")}${classTable(report, split.labels)}</div><div>${subheading(level, "Confusion matrix")}${confusionOf(split, level)}</div></div>`,
   );
 }
 
@@ -223,7 +223,7 @@ function whose(run: RunReport): string {
 }
 
 /** scikit-learn's report as a table. */
-function classTable(report: ClassificationReport): Html {
+function classTable(report: ClassificationReport, labels: readonly string[]): Html {
   const row = (name: string, m: ClassificationReport["macroAvg"]) => [
     name,
     fourPlaces(m.precision),
@@ -238,12 +238,13 @@ function classTable(report: ClassificationReport): Html {
       ...["precision", "recall", "f1-score", "support"].map((heading) => ({ heading })),
     ],
     [
-      ...Object.entries(report.classes).map(([name, m]) => row(name, m)),
+      // Not in the order of the record: names that are numbers would come first.
+      ...labels.map((name) => row(name, report.classes[name]!)),
       [html`<i>accuracy</i>`, "", "", fourPlaces(report.accuracy), formatCount(report.macroAvg.support)],
       [html`<i>macro avg</i>`, ...row("", report.macroAvg).slice(1)],
       [html`<i>weighted avg</i>`, ...row("", report.weightedAvg).slice(1)],
     ],
-    Object.keys(report.classes).length > MOST_CLASSES,
+    labels.length > MOST_CLASSES,
   );
 }
 
