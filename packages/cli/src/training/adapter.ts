@@ -1,5 +1,13 @@
-/** Adapters of PEFT in recipes and in folders. */
-import { getPeftModel, type LoraConfig, loraConfigFromJson, PeftError } from "@wgrad/peft";
+/** Adapters of PEFT in recipes. */
+import {
+  getPeftModel,
+  type PeftConfig,
+  PeftError,
+  peftConfig,
+  peftConfigFromJson,
+  peftConfigToJson,
+} from "@wgrad/peft";
+import { nearest } from "@wgrad/tensor";
 import type { TrainableModel } from "@wgrad/trainer";
 import { UsageError } from "../errors.js";
 
@@ -11,9 +19,17 @@ import { UsageError } from "../errors.js";
 export function readAdapterConfig(
   json: Readonly<Record<string, unknown>>,
   where: string,
-): Readonly<LoraConfig> {
+): Readonly<PeftConfig> {
   try {
-    return loraConfigFromJson(json, where);
+    const type = peftConfigFromJson({ peft_type: json.peft_type }, where).peftType;
+    const known = Object.keys(peftConfigToJson(peftConfig({ peftType: type })));
+    for (const key of Object.keys(json)) {
+      if (known.includes(key)) continue;
+      throw new UsageError(
+        `${where}: "${key}" is no setting of ${type}. Did you mean ${nearest(key, known)}?`,
+      );
+    }
+    return peftConfigFromJson(json, where);
   } catch (error) {
     if (error instanceof PeftError) throw new UsageError(error.message, { cause: error });
     throw error;
@@ -31,9 +47,6 @@ export function withAdapter<M extends TrainableModel>(
   base: string,
 ): TrainableModel {
   if (peft === null) return model;
-  return getPeftModel(model, {
-    ...readAdapterConfig(peft, "peft"),
-    baseModelNameOrPath: base,
-    inferenceMode: false,
-  });
+  const config = readAdapterConfig(peft, "peft");
+  return getPeftModel(model, { ...config, baseModelNameOrPath: base, inferenceMode: false });
 }

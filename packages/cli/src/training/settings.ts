@@ -12,7 +12,7 @@ export { flagOf, parseValue, type Setting } from "./setting.js";
 export interface RunSettings {
   /** Folder or hub id of the model to start from. */
   model: string;
-  /** Parquet file, or folder with the splits. */
+  /** Folder, file or hub id. */
   dataset: string;
   /** Column of the texts; null: `text`, `sentence` or the only column of strings. */
   textColumn: string | null;
@@ -71,7 +71,7 @@ const RUN_SETTINGS: readonly Setting[] = [
     name: "dataset",
     kind: "text",
     group: DATA,
-    help: "Parquet file, or folder with train/validation/test splits (required)",
+    help: "folder, file or hub id of the data: Parquet, CSV or JSON lines (required)",
   },
   {
     name: "textColumn",
@@ -331,7 +331,8 @@ function adapterSettings(
 }
 
 function stem(path: string): string {
-  return basename(path).replace(/\.parquet$/, "") || "run";
+  const name = basename(path).replace(/\.(parquet|csv|tsv|jsonl?|ndjson)(\.gz)?$/i, "");
+  return name.replace(/[^\w.-]+/g, "-") || "run";
 }
 
 /** A recipe with every key, as it is saved with the run; keys without a value are left out. */

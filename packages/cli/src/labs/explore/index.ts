@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { AutoModel, AutoTokenizer, writeFileAtomic, writeJsonFile } from "@wgrad/models/node";
 import { withDevice } from "../../device.js";
 import { UsageError } from "../../errors.js";
+import { hubOptions } from "../../hub.js";
 import { labelColumnOf, openDataset, takeSplit, textColumnOf } from "../../training/data.js";
 import { chooseMaxLength } from "../../training/load.js";
 import { flagOf, type Setting, settingsNamed } from "../../training/settings.js";
-import { formatBytes } from "../../ui.js";
 import type { Lab, LabContext } from "../lab.js";
 import { exploreData, splitsOf } from "./data.js";
 import { exploreParameters, exploreText } from "./model.js";
@@ -79,14 +79,12 @@ async function explore({ settings, offline, ui }: LabContext): Promise<unknown> 
   const first = dict.get(dict.has(given.trainSplit) ? given.trainSplit : dict.splits[0]!);
   const textColumn = textColumnOf(first, given.textColumn ?? null);
   const labelColumn = classesOf(first, given.labelColumn);
-  const resolve = offline ? { offline: true } : {};
+  const resolve = hubOptions(offline, ui);
   const tokenizer = await AutoTokenizer.fromPretrained(modelName, resolve);
   return withDevice({}, async (device) => {
     const { model } = await AutoModel.fromPretrained(device, modelName, {
       ...resolve,
       onWarning: (message) => ui.note(message),
-      onProgress: (p) =>
-        ui.status(`Downloading ${p.file}: ${formatBytes(p.loaded)} of ${formatBytes(p.total)}`),
     });
     ui.done();
     model.eval();

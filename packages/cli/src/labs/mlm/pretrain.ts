@@ -4,13 +4,14 @@ import { AutoModelForMaskedLM, AutoTokenizer } from "@wgrad/models/node";
 import { manualSeed } from "@wgrad/tensor";
 import { dataCollatorForLanguageModeling, type Example, Trainer, trainingArguments } from "@wgrad/trainer";
 import { withDevice } from "../../device.js";
+import { hubOptions } from "../../hub.js";
 import { type RunMetrics, writeMetrics } from "../../runs/run-folder.js";
 import { openDataset, remarks, takeSplit, textColumnOf, tokenizeSplit } from "../../training/data.js";
 import { chooseMaxLength } from "../../training/load.js";
 import { setAside } from "../../training/prepare.js";
 import { trainMonitored } from "../../training/run.js";
 import type { Recipe } from "../../training/settings.js";
-import { formatBytes, formatCount, type Ui } from "../../ui.js";
+import { formatCount, type Ui } from "../../ui.js";
 
 /** What the first stage is told beside the recipe of the second. */
 export interface MlmSettings {
@@ -50,7 +51,7 @@ export async function pretrain(
   const { seed } = args;
   const open = await openDataset(settings.dataset, { offline, ui });
   const splits = setAside(open, settings, seed, ui);
-  const resolve = offline ? { offline: true } : {};
+  const resolve = hubOptions(offline, ui);
   const tokenizer = await AutoTokenizer.fromPretrained(settings.model, resolve);
   return withDevice({}, async (device) => {
     ui.note(`Adapter: ${device.description}`);
@@ -59,8 +60,6 @@ export async function pretrain(
     const { model } = await AutoModelForMaskedLM.fromPretrained(device, settings.model, {
       ...resolve,
       onWarning: (message) => ui.note(message),
-      onProgress: (p) =>
-        ui.status(`Downloading ${p.file}: ${formatBytes(p.loaded)} of ${formatBytes(p.total)}`),
     });
     ui.done();
     const maxLength = chooseMaxLength(settings.maxLength, model);
