@@ -24,6 +24,7 @@ const benches = [
   { name: "start", script: "step/start.mjs" },
   { name: "packed", script: "step/packed.mjs" },
   { name: "lora", script: "step/lora.mjs" },
+  { name: "lora-base", script: "step/lora.mjs", args: ["--size", "base"] },
   { name: "fp16", script: "step/fp16.mjs" },
   { name: "checkpoint", script: "step/checkpoint.mjs" },
   { name: "step-shapes", script: "kernels/step-shapes.mjs" },

@@ -115,6 +115,12 @@ const TIMES = [
   ["losses away from the first's", "away"],
 ];
 
+const mebi = (bytes) => short(bytes / 2 ** 20);
+const MEMORY = [
+  ["of the optimizer", "stateBytes", mebi],
+  ["at the peak, with weights", "peakBytes", mebi],
+];
+
 /** What may stand in `<!-- table KIND … -->`: the table, or null where nothing was measured yet. */
 const kinds = {
   ladder,
@@ -132,7 +138,8 @@ const kinds = {
   fp16: () => ways("step-fp16", ADAPTERS, TIMES),
   checkpoint: () => ways("step-checkpoint", ADAPTERS, TIMES),
   packed: () => ways("step-packed", ADAPTERS, TIMES),
-  lora: () => ways("step-lora", ADAPTERS, TIMES),
+  lora: () => ways("step-lora", ADAPTERS, [...TIMES, ...MEMORY]),
+  "lora-base": () => ways("step-lora-base", ADAPTERS, [...TIMES, ...MEMORY]),
 };
 
 const TABLE = /<!-- table ([^\n]*?) -->\n[\s\S]*?<!-- end -->/g;

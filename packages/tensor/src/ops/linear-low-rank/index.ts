@@ -89,6 +89,10 @@ const linearLowRankOp = defineOp<Attributes>({
  *
  * Between forward and backward it keeps x and `[…, r]`, not dropout(x); x only where A or the weight wants a gradient. Gradients
  * that nobody wants (of a frozen weight or bias) are not computed. A rank that is no multiple of 4 costs one dispatch more each way.
+ *
+ * llvmpipe, [1024, 384] with a frozen weight [384, 384], r 16, forward and backward, CPU ms: 25.5, where the layer without adapter
+ * takes 22.4 and the composed form 31.4; with dropout 27.7 and 33.4. What did not help: keeping dropout(x) for backward saves 1.2 ms
+ * and costs an array of the size of x; making it inside of the narrow products takes two programs more, for as much again.
  * @param x `[…, I]`, f32 or f16. Inside `autocast` an x of f32 counts as f16.
  * @param weight `[O, I]`
  * @param bias `[O]` or null
