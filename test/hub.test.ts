@@ -64,7 +64,8 @@ const environment = join(
 const python = process.env.WGRAD_PYTHON ?? (existsSync(environment) ? environment : null);
 const hasHub = python !== null && spawnSync(python, ["-c", "import huggingface_hub"]).status === 0;
 
-describe.skipIf(!hasHub)("Python's huggingface_hub", () => {
+const why = hasHub ? "" : " (skipped: it is not installed; CI=1 npm test does that)";
+describe.skipIf(!hasHub)(`Python's huggingface_hub${why}`, () => {
   const runPython = async (action: string): Promise<Record<string, unknown>> => {
     const { code, out, err } = await start(python!, [
       join(import.meta.dirname, "python/hub_cache.py"),
@@ -145,6 +146,22 @@ describe("several processes", () => {
     ]);
     expect(both[0]!.out).toBe(both[1]!.out);
     expect(stored()).toHaveLength(1);
+    expect(content()).toEqual(weights);
+  });
+
+  it("a server that falls silent is left and asked for the rest", async () => {
+    hub.add("org/model", files);
+    env.HF_HUB_DOWNLOAD_TIMEOUT = "3";
+    let isFirst = true;
+    hub.intercept = ({ place }, response) => {
+      if (place !== "store" || !isFirst) return false;
+      isFirst = false;
+      response.writeHead(200, { "Content-Length": weights.length });
+      response.write(weights.subarray(0, 250_000));
+      return true;
+    };
+    expect(await startNode().ended).toMatchObject({ code: 0, err: "" });
+    expect(stored().map(({ range }) => range)).toEqual([undefined, "bytes=250000-"]);
     expect(content()).toEqual(weights);
   });
 

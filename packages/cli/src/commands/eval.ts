@@ -44,7 +44,7 @@ export const evaluate: Verb = {
     command
       .requiredOption("--model <dir>", "folder or hub id of a fine-tuned model, or folder of an adapter")
       .option("--base-model <dir>", "model below an adapter (default: what adapter_config.json names)")
-      .requiredOption("--dataset <path>", "Parquet file, or folder with the splits")
+      .requiredOption("--dataset <path>", "folder, file or hub id of the data: Parquet, CSV or JSON lines")
       .option("--split <name>", "split to measure on", "test")
       .option("--text-column <name>", "column of the texts")
       .option("--label-column <name>", "column of the classes")
