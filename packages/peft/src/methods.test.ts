@@ -171,8 +171,14 @@ describe("prompt tuning", () => {
     peft.dispose();
   });
 
+  it("needs the number of vectors", () => {
+    const model = tinyModel(device);
+    expect(() => getPeftModel(model, { peftType: "PROMPT_TUNING" })).toThrow(/numVirtualTokens is not set/);
+    model.dispose();
+  });
+
   it("starts from words of the vocabulary where asked, and can be switched off", async () => {
-    const peft = newPeft({ ...config, promptTuningInit: "SAMPLE_VOCAB" });
+    const peft = newPeft({ ...config, promptTuningInit: "SAMPLE_VOCAB" as const });
     const words = peft.getBaseModel().distilbert.embeddings.word_embeddings.weight;
     const rows = (await words.tolist()) as number[][];
     for (const vector of (await peft.adapterState().get("prompt_embeddings")!.tolist()) as number[][])

@@ -17,7 +17,15 @@ import {
 } from "@wgrad/tensor";
 import { openDevice } from "@wgrad/tensor/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { isAdapterFolder, PeftConfig, PeftModel, savePretrained } from "./node.js";
+import {
+  isAdapterFolder,
+  loadAdapter,
+  loadAdapterWeights,
+  PeftConfig,
+  PeftModel,
+  savePretrained,
+} from "./node.js";
+import type { PeftConfigInput } from "./peft-config.js";
 import { getPeftModel } from "./peft-model.js";
 
 const shared = resolve(process.env.WGRAD_SHARED!, "fixtures");
@@ -59,6 +67,60 @@ describe("adapters on disk", () => {
     const trainable = await PeftModel.fromPretrained(newModel(), place, { isTrainable: true });
     expect(trainable.getNbTrainableParameters()).toEqual(peft.getNbTrainableParameters());
     for (const model of [peft, back, trainable]) model.dispose();
+  });
+
+  it("lie in folders of their names where there are several, as in PEFT", async () => {
+    const peft = newPeft();
+    peft.addAdapter("other", { r: 3, targetModules: ["v_lin"], modulesToSave: ["lin1"] });
+    peft.addAdapter("spare", { r: 1, targetModules: ["k_lin"] });
+    for (const layer of peft.loraLayers.values())
+      for (const adapter of layer.adapterNames) layer.factors(adapter).B.fill_(0.5);
+    const place = join(folder, "several");
+    await savePretrained(peft, place, { selectedAdapters: ["default", "other"] });
+    expect((await readdir(place)).sort()).toEqual([
+      "adapter_config.json",
+      "adapter_model.safetensors",
+      "other",
+    ]);
+    const back = await PeftModel.fromPretrained(newModel(), place);
+    await loadAdapter(back, join(place, "other"), "second", { isTrainable: true });
+    expect(back.activeAdapter).toBe("default");
+    back.setAdapter("second");
+    expect(back.getNbTrainableParameters().trainable).toBeGreaterThan(0);
+    const values = async (model: typeof peft, adapter: string) => {
+      const list = [...model.adapterState(adapter)].map(
+        async ([name, p]) => [name, await p.toArray()] as const,
+      );
+      return new Map(await Promise.all(list));
+    };
+    expect(await values(back, "second")).toEqual(await values(peft, "other"));
+    expect(await values(back, "default")).toEqual(await values(peft, "default"));
+    await expect(loadAdapter(back, place, "second")).rejects.toThrow(/there is an adapter "second" already/);
+    await expect(savePretrained(back, place, { selectedAdapters: ["none"] })).rejects.toThrow(
+      /no adapter "none"/,
+    );
+    // Into a model that has these adapters already, as a checkpoint is read.
+    peft.deleteAdapter("spare");
+    const want = await values(peft, "other");
+    peft.loraLayers.get("distilbert.transformer.layer.0.attention.v_lin")!.factors("other").B.fill_(7);
+    await loadAdapterWeights(peft, place);
+    expect(await values(peft, "other")).toEqual(want);
+    for (const model of [peft, back]) model.dispose();
+  });
+
+  it.each<PeftConfigInput>([
+    { targetModules: ["word_embeddings", "lin1"], useDora: true, bias: "all", taskType: "SEQ_CLS" },
+    { peftType: "IA3", targetModules: ["k_lin", "lin2"], feedforwardModules: ["lin2"], taskType: "SEQ_CLS" },
+    { peftType: "PROMPT_TUNING", numVirtualTokens: 3, taskType: "SEQ_CLS" },
+  ])("of other methods come back too: %j", async (config) => {
+    const peft = getPeftModel(newModel(), config);
+    const place = join(folder, `method-${Object.values(config)[0]}`);
+    await savePretrained(peft, place);
+    const back = await PeftModel.fromPretrained(newModel(), place);
+    expect(back.activePeftConfig).toEqual({ ...peft.activePeftConfig, inferenceMode: true });
+    for (const [name, tensor] of peft.adapterState())
+      expect(await back.adapterState().get(name)!.toArray(), name).toEqual(await tensor.toArray());
+    for (const model of [peft, back]) model.dispose();
   });
 
   it("that do not fit are refused by name, and the adapter is taken off again", async () => {
@@ -106,7 +168,7 @@ describe.skipIf(missing)("an adapter that PEFT wrote (skipped without the shared
     return PeftModel.fromPretrained(model, adapter, { isTrainable: true });
   };
 
-  it.each(["lora", "rslora", "all-linear", "patterns"])(
+  it.each(["lora", "rslora", "dora", "all-linear", "patterns"])(
     "gives its outputs, loaded and saved again: %s",
     async (variant) => {
       const place = join(shared, "peft", `distilbert-${variant}`);

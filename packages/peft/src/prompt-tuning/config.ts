@@ -41,10 +41,9 @@ export const PROMPT_TUNING_KIND: ConfigKind<PromptTuningConfig> = {
   },
   idle: {},
   check(config, refuse) {
-    if (!isCount(config.numVirtualTokens)) refuse("numVirtualTokens", "a whole number from 1 on");
     if (!["RANDOM", "SAMPLE_VOCAB"].includes(config.promptTuningInit))
       refuse("promptTuningInit", '"RANDOM" or "SAMPLE_VOCAB"');
-    for (const key of ["tokenDim", "numLayers", "numAttentionHeads"] as const)
+    for (const key of ["numVirtualTokens", "tokenDim", "numLayers", "numAttentionHeads"] as const)
       if (config[key] !== null && !isCount(config[key])) refuse(key, "null or a whole number from 1 on");
     const submodules = config.numTransformerSubmodules;
     if (submodules !== null && submodules !== 1) refuse("numTransformerSubmodules", "null or 1");

@@ -53,7 +53,13 @@ export const PROMPT_TUNING: Method<PromptTuningConfig, PromptEmbedding> = {
   name: "prompt tuning",
   prefix: "base_model.",
 
-  find(model) {
+  find(model, config) {
+    if (config.numVirtualTokens === null) {
+      throw new PeftError(
+        "E_TARGET",
+        `${model.constructor.name}: numVirtualTokens is not set: how many vectors to train before each row, such as 20.`,
+      );
+    }
     const tables = baseModules(model).filter(([, module]) => module instanceof Embedding) as [
       string,
       Embedding,
