@@ -98,6 +98,7 @@ function style(): string {
 .wg text { stroke: none; fill: #3d3b34; } .wg .title { fill: #16150f; font-weight: 600; }
 .wg .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: butt; } .wg .faint { stroke-width: 1; opacity: 0.35; } .wg .mark { stroke-width: 1.5; }
 ${lines(LIGHT, "")}
+@media print { .wg { color-scheme: light; } }
 @media screen and (prefers-color-scheme: dark) {
   .wg { color: #f4f4ef; }
   .wg .ground { fill: #1a1a19; } .wg .hollow { fill: #1a1a19; }

@@ -39,7 +39,7 @@ export function trainingCharts(run: RunReport): string[] {
       ? drawn({
           title: "Accuracy and F1 by epoch",
           xLabel: "epoch",
-          yLabel: "share",
+          yLabel: "accuracy, F1",
           xTicks: epochTicks,
           series: [
             { name: "training accuracy", points: byEpoch("train_accuracy") },

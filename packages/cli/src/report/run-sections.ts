@@ -95,7 +95,7 @@ function trainingSection(run: RunReport, make: Make): Html[] {
   const best = run.best ? ` The best epoch by ${run.best.metric} is bold.` : "";
   const hint =
     run.log.length > 0
-      ? `Each value of the training loss is a mean of the steps since the one before; where there are many, the thick line is their moving mean.${best}`
+      ? `A value of the training loss is the mean of the steps since the one before. Where there are many, they are drawn faintly behind their moving mean.${best}`
       : best.trim();
   return [make("training", "Training", hint, html`${charts(drawn)}${table}`)];
 }
