@@ -249,7 +249,7 @@ describe("WandbCallback, with W&B's own SDK", () => {
   it("goes on without a key, and keeps the run", async () => {
     const { said, rows, trainer } = await run();
     expect(said).toEqual([
-      "W&B: no key (set WANDB_API_KEY, or log in once with wandb login). Training goes on; send the run later with: wandb sync FOLDER",
+      "W&B: no key (set WANDB_API_KEY, or log in once with wandb login). Training is not affected; send the run later with: wandb sync FOLDER",
     ]);
     expect(rows).toHaveLength(trainer.state.logHistory.length);
   });
@@ -261,7 +261,7 @@ describe("WandbCallback, with W&B's own SDK", () => {
     const { said, rows, trainer } = await run();
     expect(said).toHaveLength(1);
     expect(said[0]).toMatch(
-      /^W&B: .*ECONNREFUSED 127\.0\.0\.1:9.*\. Training goes on; send the run later with: wandb sync FOLDER$/,
+      /^W&B: .*ECONNREFUSED 127\.0\.0\.1:9.*\. Training is not affected; send the run later with: wandb sync FOLDER$/,
     );
     expect(said[0]).not.toContain(key);
     expect(rows).toHaveLength(trainer.state.logHistory.length);
@@ -271,6 +271,7 @@ describe("WandbCallback, with W&B's own SDK", () => {
     let server: Server;
     const got: { url: string; body: string }[] = [];
     let refuses = false;
+    let isSilent = false;
     beforeAll(async () => {
       server = createServer((request, response) => {
         let body = "";
@@ -278,6 +279,7 @@ describe("WandbCallback, with W&B's own SDK", () => {
           body += text;
         });
         request.on("end", () => {
+          if (isSilent) return;
           got.push({ url: request.url!, body });
           response.setHeader("content-type", "application/json");
           const data = body.includes("query Viewer")
@@ -289,7 +291,10 @@ describe("WandbCallback, with W&B's own SDK", () => {
       });
       await new Promise<void>((settle) => server.listen(0, "127.0.0.1", settle));
     });
-    afterAll(() => void server.close());
+    afterAll(() => {
+      server.closeAllConnections();
+      server.close();
+    });
     beforeEach(() => {
       got.length = 0;
       vi.stubEnv("WANDB_API_KEY", "0123456789012345678901234567890123456789");
@@ -315,10 +320,19 @@ describe("WandbCallback, with W&B's own SDK", () => {
       expect(sent.at(-1)).toEqual({ complete: true, exitcode: 0 });
     });
 
+    it("does not wait for ever for W&B", async () => {
+      isSilent = true;
+      const { said } = await run(0.5);
+      isSilent = false;
+      expect(said).toEqual([
+        "W&B: no answer for 0.5 s at the end. Training is not affected; send the run later with: wandb sync FOLDER",
+      ]);
+    });
+
     it("goes on when W&B refuses the run", async () => {
       refuses = true;
       const { said, rows, trainer } = await run();
-      expect(said.at(-1)).toMatch(/^W&B: .*403.*Training goes on; send the run later/);
+      expect(said.at(-1)).toMatch(/^W&B: .*403.*Training is not affected; send the run later/);
       expect(rows).toHaveLength(trainer.state.logHistory.length);
     });
   });

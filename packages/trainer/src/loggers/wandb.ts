@@ -71,7 +71,9 @@ export class WandbCallback implements TrainerCallback {
     this.#client = new WandbClient(run, {
       running: (url) => this.#say(`W&B: ${url}`),
       failed: (why) =>
-        this.#say(`W&B: ${why}. Training goes on; send the run later with: wandb sync ${this.#folder}`),
+        this.#say(
+          `W&B: ${why}. Training is not affected; send the run later with: wandb sync ${this.#folder}`,
+        ),
     });
   }
 
@@ -113,6 +115,12 @@ function findSdk(): string | null {
 /** What the process of the SDK tells. */
 type Answer = { type: "running"; url: string } | { type: "failed"; why: string } | { type: "finished" };
 
+/** Who is told what becomes of the run: once that it is there, at most once that it is not. */
+interface Listener {
+  running: (url: string) => void;
+  failed: (why: string) => void;
+}
+
 /**
  * The SDK in a process of its own. Within ours it would end the process on Ctrl-C before the checkpoint is written, bring it down
  * with an exception nobody can catch when W&B refuses the run, and ask for a key on the terminal.
@@ -122,13 +130,12 @@ class WandbClient {
   #failed = false;
   readonly #over: Promise<void>;
 
-  constructor(run: WandbRunInfo, told: { running: (url: string) => void; failed: (why: string) => void }) {
+  readonly #told: Listener;
+
+  constructor(run: WandbRunInfo, told: Listener) {
     const sdk = findSdk();
-    const fail = (why: string) => {
-      if (this.#failed) return;
-      this.#failed = true;
-      told.failed(why);
-    };
+    const fail = (why: string) => this.#fail(why);
+    this.#told = told;
     if (sdk === null) {
       this.#child = null;
       this.#over = Promise.resolve();
@@ -182,11 +189,20 @@ class WandbClient {
     this.#send({ type: "finish" });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((settle) => {
-      timer = setTimeout(settle, timeout);
+      timer = setTimeout(() => {
+        this.#fail(`no answer for ${timeout / 1000} s at the end`);
+        settle();
+      }, timeout);
     });
     await Promise.race([this.#over, late]);
     clearTimeout(timer);
     if (this.#child.connected) this.#child.disconnect();
+  }
+
+  #fail(why: string): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#told.failed(why);
   }
 
   #send(message: Record<string, unknown>): void {
