@@ -97,7 +97,7 @@ describe("a model", () => {
       1,
       folder,
       "notes.txt",
-      "tokenizer.json",
+      "config.json and model.safetensors",
     );
   });
 
