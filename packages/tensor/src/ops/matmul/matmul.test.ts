@@ -406,7 +406,13 @@ describe("matmul on the shapes of the lab", () => {
         const { types, constants } = matrixLaunch({ M: 8, N: 8, K: 8 }, 128, type);
         const { code } = assemble(kernel, {
           types: { TA: type, TB: "f32", TBIAS: "f32", TY: type, ...types },
-          constants: { ...constants, ACTIVATIONS: true, A_TRANSPOSED: false, B_TRANSPOSED: true },
+          constants: {
+            ...constants,
+            ACTIVATIONS: true,
+            SCALES: false,
+            A_TRANSPOSED: false,
+            B_TRANSPOSED: true,
+          },
           text: "fn write_before(at: u32, value: Y) {}",
         });
         nowhere.gpu.pushErrorScope("validation");

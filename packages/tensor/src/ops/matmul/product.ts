@@ -34,8 +34,6 @@ export type Activation = "gelu" | "quick_gelu" | "relu";
 const ACTIVATION = { gelu: 2, quick_gelu: 3, relu: 4 } as const;
 const ADDEND = 1;
 const SLOPE = 3;
-const SCALED = 8;
-const needsActivations = (epilogue: number) => epilogue > ADDEND && epilogue !== SCALED;
 
 /** Number of the derivative of an activation. */
 export function slopeNumber(activation: Activation): number {
@@ -250,11 +248,10 @@ interface Task {
   readonly result: ProductParts;
 }
 
-function epilogueOf({ activation, slope, addend, scale = 1 }: ProductOptions): number {
+function epilogueOf({ activation, slope, addend }: ProductOptions): number {
   if (activation) return ACTIVATION[activation];
   if (slope) return slopeNumber(slope.activation);
-  if (addend) return ADDEND;
-  return scale === 1 ? 0 : SCALED;
+  return addend ? ADDEND : 0;
 }
 
 /** Whether the second operands lie as `second.wgsl` reads them: in fours, without gaps, the right one the way round that b is. */
@@ -290,7 +287,7 @@ function furtherParams({ extra, epilogue, scale, second }: Partial<Task>, unit: 
 
 /** One dispatch, or more for a batch that is too large for one. */
 function inOne(task: Task): void {
-  const { l, a, b, bias, extra, second, epilogue, form, problem, step, result } = task;
+  const { l, a, b, bias, extra, scale, second, epilogue, form, problem, step, result } = task;
   const { y, before, rowSums } = result;
   const kernel = second?.kernel ?? (form ? step.kernels.vec4 : step.kernels.strided);
   const blocks = step.kernels.vec4 !== step.kernels.strided;
@@ -313,7 +310,8 @@ function inOne(task: Task): void {
     },
     constants: {
       ...launch.constants,
-      ACTIVATIONS: second ? false : step.oneProgram || needsActivations(epilogue),
+      ACTIVATIONS: !second && scale === 1 && (step.oneProgram || epilogue > ADDEND),
+      SCALES: scale !== 1,
       ...(second ? { DROPS: Boolean(second.dropout) } : {}),
       ...(blocks ? ways : {}),
       ...(step.sumsRows ? { ROW_SUMS: rowSums !== null } : {}),
@@ -346,7 +344,7 @@ function inOne(task: Task): void {
 
 /** A long sum in parts: a batched product, then the sum of its results. See `7-split-k.wgsl`. */
 function inParts(task: Task, count: number): void {
-  const { l, a, b, bias, extra, epilogue, step, result } = task;
+  const { l, a, b, bias, extra, scale, epilogue, step, result } = task;
   const length = l.k / count;
   const cut = (x: Tensor, shape: Shape, strides: readonly number[]) =>
     new Tensor(x.storage, [count, ...shape], strides, x.offset, x.dtype);
@@ -370,7 +368,7 @@ function inParts(task: Task, count: number): void {
     grid: gridFor(l.m * l.n, 64),
     specialisation: {
       types: { TBIAS: bias?.dtype ?? "f32", TY: y.dtype },
-      constants: { ACTIVATIONS: needsActivations(epilogue) },
+      constants: { ACTIVATIONS: epilogue > ADDEND, SCALES: scale !== 1 },
       text: before ? beforeSource : noBefore,
     },
     cost: { flop: 0, bytes: bytesOf(buffers) },
