@@ -42,7 +42,7 @@ fn added(sum: vec4<f32>, x: vec4<f32>, y: mat4x4<f32>, kept: vec4<u32>, i: u32) 
   let part = accumulate(vec4<f32>(), x, y);
   if (!DROPS) { return sum + part; }
   let bits = vec4<u32>(kept[i / 8u] >> (4u * (i % 8u))) & BITS;
-  return sum + select(vec4<f32>(), part * params.drop_scale, bits != vec4<u32>());
+  return sum + part * select(vec4<f32>(), vec4<f32>(params.drop_scale), bits != vec4<u32>());
 }
 
 // llvmpipe, 1024 x 384 x 384 with k_2 = 16, CPU ms, least of 30 (the first product alone in the same run): a · bᵀ + c · dᵀ 11.3
