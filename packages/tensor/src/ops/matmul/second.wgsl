@@ -45,10 +45,9 @@ fn added(sum: vec4<f32>, x: vec4<f32>, y: mat4x4<f32>, kept: vec4<u32>, i: u32) 
   return sum + part * select(vec4<f32>(), vec4<f32>(params.drop_scale), bits != vec4<u32>());
 }
 
-// llvmpipe, 1024 x 384 x 384 with k_2 = 16, CPU ms, least of 30 (the first product alone in the same run): a · bᵀ + c · dᵀ 11.3
-// (12.2), a · b + c · d 11.6 (11.2), with dropout 12.3. The second product in a dispatch of its own costs 2.0 more, its dropout and
-// the sum 2.0 again.
-// What did not help:
+// llvmpipe, 1024 x 384 x 384 with k_2 = 16, CPU ms, least of 30 (the first product alone; the second in a dispatch of its own):
+// a · bᵀ + c · dᵀ 11.0 (10.5; 12.7), a · b + c · d 11.7 (11.5; 13.2), with dropout 12.3 (then three dispatches).
+// What did not help there:
 //   dropout of the whole second sum, not of a part of it in each round: 61, for the compiler then spills the sums in all rounds
-//   fma into the sums in place of `sum + part`: a · b + c · d 14.1, other registers are spilled
-//   the second pair after the first: 14.1, with dropout 14.5
+//   fma into the sums in place of `sum + part`, or the second pair after the first: 20% slower, other registers are spilled
+//   a select between dropped and kept parts in place of a factor: 20% slower
