@@ -1,6 +1,14 @@
 import { cpus } from "node:os";
 import type { Device, DeviceCounters } from "@wgrad/tensor";
-import { type EpochRow, JsonLinesCallback, PrinterCallback, type TrainerCallback } from "@wgrad/trainer";
+import {
+  type EpochRow,
+  getReportingCallbacks,
+  JsonLinesCallback,
+  PrinterCallback,
+  type TrainerCallback,
+  type TrainingArguments,
+  WandbCallback,
+} from "@wgrad/trainer";
 import type { Ui } from "../ui.js";
 
 /** What a step costs. */
@@ -25,11 +33,22 @@ export class RunMonitor {
   readonly #printer: PrinterCallback;
   readonly #cost: StepCostCallback;
 
-  /** @param remarks what is worth a first line of the log, such as kernels that are the user's own */
-  constructor(ui: Ui, device: Device, remarks: Readonly<Record<string, unknown>> = {}) {
+  /**
+   * @param reportTo what the trainer adds by itself; what W&B has to say then goes where the rest goes
+   * @param remarks what is worth a first line of the log, such as kernels that are the user's own
+   */
+  constructor(
+    ui: Ui,
+    device: Device,
+    reportTo: TrainingArguments["reportTo"],
+    remarks: Readonly<Record<string, unknown>> = {},
+  ) {
     this.#printer = new PrinterCallback(ui);
     this.#cost = new StepCostCallback(device);
-    this.callbacks = [this.#cost, this.#printer, new JsonLinesCallback({ remarks })];
+    const wandb = getReportingCallbacks(reportTo).some((logger) => logger instanceof WandbCallback)
+      ? [new WandbCallback({ say: (line) => ui.note(line) })]
+      : [];
+    this.callbacks = [this.#cost, this.#printer, new JsonLinesCallback({ remarks }), ...wandb];
   }
 
   /** The rows of the epoch table. */

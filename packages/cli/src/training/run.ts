@@ -130,7 +130,7 @@ export async function trainMonitored(
   await removeResults(folder);
   await writeFileAtomic(join(folder, "recipe.yaml"), run.recipe);
   const kernels = run.ownKernels?.length ? { kernels: run.ownKernels } : {};
-  const monitor = new RunMonitor(ui, model.device, kernels);
+  const monitor = new RunMonitor(ui, model.device, args.reportTo, kernels);
   const trainer = new Trainer({
     model,
     args,
