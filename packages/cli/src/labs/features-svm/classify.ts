@@ -151,8 +151,9 @@ function classifyOne(
   for (const role of ROLES) {
     const matrix = matrices.get(role);
     if (!matrix) continue;
-    const predictions = estimator.predict(matrix);
-    outputs.set(role, { predictions, logits: logitsOf(estimator, matrix, names.length) });
+    const decisions = estimator.decisionFunction(matrix);
+    const predictions = predictionsOf(estimator, matrix, decisions);
+    outputs.set(role, { predictions, logits: logitsOf(estimator.classes_, decisions, names.length) });
     const { labels } = splits.get(role)!;
     if (labels.some((label) => label < 0)) continue;
     confusion[role] = confusionMatrix(labels, predictions, names.length);
@@ -172,20 +173,24 @@ function classifyOne(
   };
 }
 
-/** [N, K], the places of classes that were not learnt at −1e9; of two classes the first has 0, as in a logistic regression. */
-function logitsOf(
+/** The classes; of two, what was decided already says which. */
+function predictionsOf(
   estimator: Estimator,
   matrix: Parameters<Estimator["predict"]>[0],
-  count: number,
-): Float64Array {
-  const decisions = estimator.decisionFunction(matrix);
+  decisions: Float64Array,
+): Int32Array {
   const classes = estimator.classes_;
+  if (classes.length > 2) return estimator.predict(matrix);
+  return Int32Array.from(decisions, (value) => classes[value > 0 ? 1 : 0]!);
+}
+
+/** [N, K], the places of classes that were not learnt at −1e9; of two classes the first has 0, as in a logistic regression. */
+function logitsOf(classes: Int32Array, decisions: Float64Array, count: number): Float64Array {
   const width = classes.length === 2 ? 1 : classes.length;
   const out = new Float64Array((decisions.length / width) * count).fill(-1e9);
   for (let i = 0; i * width < decisions.length; i++) {
     classes.forEach((c, k) => {
-      const value = width === 1 ? k * decisions[i]! : decisions[i * width + k]!;
-      out[i * count + c] = value;
+      out[i * count + c] = width === 1 ? k * decisions[i]! : decisions[i * width + k]!;
     });
   }
   return out;
