@@ -43,6 +43,38 @@ describe("settings", () => {
     expect(() => parseValue(setting("dataloaderDropLast"), "yes")).toThrow(/true or false/);
   });
 
+  it("reads lists and switches from flags and files alike", () => {
+    const setting = (name: string) => SETTINGS.find((s) => s.name === name)!;
+    expect(parseValue(setting("reportTo"), "tensorboard, wandb")).toEqual(["tensorboard", "wandb"]);
+    expect(settingsFromJson({ report_to: "tensorboard" }, "recipe.yaml")).toEqual({
+      reportTo: ["tensorboard"],
+    });
+    expect(settingsFromJson({ report_to: ["wandb"] }, "recipe.yaml")).toEqual({ reportTo: ["wandb"] });
+    expect(parseValue(setting("includeNumInputTokensSeen"), "true")).toBe(true);
+    expect(parseValue(setting("includeNumInputTokensSeen"), "all")).toBe("all");
+    expect(() => settingsFromJson({ report_to: [1] }, "recipe.yaml")).toThrow(/a list of names/);
+  });
+
+  it("puts every setting under a heading", () => {
+    for (const { name, group } of SETTINGS) expect(group, name).toMatch(/:$/);
+  });
+
+  it("does not save where a run went on from", () => {
+    const recipe = makeRecipe({ model: "m", dataset: "org/d:x@main", resumeFromCheckpoint: "c" });
+    expect(recipeToJson(recipe)).not.toHaveProperty("resume_from_checkpoint");
+    expect(recipe.args.outputDir).toBe("runs/m-d-x-main");
+  });
+
+  it.each([
+    [{ validationSize: 0 }, /--validation-size is 0/],
+    [{ testSize: 2.5 }, /--test-size is 2.5/],
+    [{ earlyStoppingPatience: 0 }, /--early-stopping-patience is 0/],
+    [{ earlyStoppingPatience: 1, evalStrategy: "no" }, /needs evaluations/],
+  ])("refuses %j", (given, message) => {
+    expect(() => makeRecipe({ model: "m", dataset: "d", ...given })).toThrow(UsageError);
+    expect(() => makeRecipe({ model: "m", dataset: "d", ...given })).toThrow(message);
+  });
+
   it("refuses a length that is no whole number", () => {
     expect(() => makeRecipe({ model: "m", dataset: "d", maxLength: 1.5 })).toThrow(/--max-length/);
   });
