@@ -129,6 +129,12 @@ describe("(IA)³", () => {
     ];
     const want = (await values("default")).map((value) => 2 * value - 1);
     expect(difference(await values("sum"), want)).toBeLessThan(1e-6);
+    const turned = { ...config, targetModules: ["q_lin", "lin2"], feedforwardModules: [] };
+    const names = [...peft.namedParameters()].map(([name]) => name);
+    expect(() => peft.addAdapter("turned", turned)).toThrow(
+      /lin2 is among the feedforwardModules of another/,
+    );
+    expect([...peft.namedParameters()].map(([name]) => name)).toEqual(names);
     expect(() => peft.addAdapter("turned", { ...config, feedforwardModules: ["k_lin", "lin2"] })).toThrow(
       /k_lin is not among the feedforwardModules of another adapter/,
     );

@@ -151,17 +151,11 @@ export class PeftModel<M extends AdaptableModel = AdaptableModel> extends PreTra
     this.#checkOverlap(targets, whole);
     const resolved = method.resolve(model, given, [...targets.keys()]);
     const wholeEnds = wholeNames({ ...given, taskType });
-    for (const [path, base] of targets) {
-      let layer = this.#layers.get(path);
-      if (!layer) {
-        layer = method.wrap(base, path, resolved);
-        model.setSubmodule(path, layer);
-        layer.disableAdapters = !this.#enabled;
-        layer.activeAdapters = this.activeAdapters;
-        this.#layers.set(path, layer);
-      }
-      method.add(layer, adapterName, path, resolved);
-      layer.train(layer.training);
+    try {
+      for (const [path, base] of targets) this.#addTo(path, base, adapterName, resolved);
+    } catch (error) {
+      for (const path of targets.keys()) this.#removeFrom(path, adapterName);
+      throw error;
     }
     this.#paths.set(adapterName, [...targets.keys()]);
     this.#whole.add(adapterName, whole);
@@ -208,13 +202,9 @@ export class PeftModel<M extends AdaptableModel = AdaptableModel> extends PreTra
     this.#whole.activate(this.#enabled ? next : []);
     this.activeAdapters = namesOf(next);
     this.#whole.remove(adapterName);
-    for (const path of this.#paths.get(adapterName) ?? []) this.#layers.get(path)?.deleteAdapter(adapterName);
+    for (const path of this.#paths.get(adapterName) ?? []) this.#removeFrom(path, adapterName);
     this.#paths.delete(adapterName);
-    for (const [path, layer] of this.#layers) {
-      layer.activeAdapters = this.activeAdapters;
-      if (layer.adapterNames.length > 0) continue;
-      this.#unwrap(path, layer);
-    }
+    for (const layer of this.#layers.values()) layer.activeAdapters = this.activeAdapters;
     this.#thaw();
   }
 
@@ -252,6 +242,28 @@ export class PeftModel<M extends AdaptableModel = AdaptableModel> extends PreTra
     this.addAdapter(adapterName, method.combinedConfig(configs, combination), { strict: false });
     for (const path of this.#paths.get(adapterName)!)
       method.combine(this.#layers.get(path)!, adapterName, combination);
+  }
+
+  /** Gives the layer at a path an adapter, wrapping it if it is not yet. */
+  #addTo(path: string, base: Module, adapterName: string, config: PeftConfig): void {
+    const method = METHODS[config.peftType];
+    let layer = this.#layers.get(path);
+    if (!layer) {
+      layer = method.wrap(base, path, config);
+      this.base_model.model.setSubmodule(path, layer);
+      layer.disableAdapters = !this.#enabled;
+      layer.activeAdapters = this.activeAdapters;
+      this.#layers.set(path, layer);
+    }
+    method.add(layer, adapterName, path, config);
+    layer.train(layer.training);
+  }
+
+  /** Takes an adapter, if it is there, from the layer at a path, and the wrapping where no other is left. */
+  #removeFrom(path: string, adapterName: string): void {
+    const layer = this.#layers.get(path);
+    layer?.deleteAdapter(adapterName);
+    if (layer?.adapterNames.length === 0) this.#unwrap(path, layer);
   }
 
   // ---- running ----
