@@ -27,6 +27,7 @@ const benches = [
   { name: "lora-base", script: "step/lora.mjs", args: ["--size", "base"] },
   { name: "fp16", script: "step/fp16.mjs" },
   { name: "checkpoint", script: "step/checkpoint.mjs" },
+  { name: "resume-kill", script: "resume/kill.mjs" },
   { name: "step-shapes", script: "kernels/step-shapes.mjs" },
   { name: "bandwidth", script: "kernels/bandwidth.mjs" },
   { name: "attention-composed", script: "kernels/attention-composed.bench.mjs" },
