@@ -45,7 +45,7 @@ export const report: Verb = {
         const runs = await readRuns(folders);
         const reports = runs.map((run) => reportOf(run, flags.examples));
         const names = runs.map(({ name }) => name);
-        const title = flags.title ?? (names.length <= 3 ? names.join(" · ") : `${names.length} runs`);
+        const title = flags.title ?? (names.length === 1 ? names[0]! : `${names.length} runs compared`);
         const output =
           flags.output ?? (runs.length === 1 ? join(runs[0]!.folder, "report.html") : "report.html");
         if ((await stat(output).catch(() => undefined))?.isDirectory())

@@ -57,7 +57,7 @@ export const COLUMNS: readonly Column[] = [
   number("test-accuracy", "test_accuracy", fourPlaces, "most", true),
   number("test-f1", "test_f1", fourPlaces, "most", true),
   number("validation-accuracy", "validation_accuracy", fourPlaces, "most", true),
-  number("validation-loss", "validation_loss", fourPlaces, "least", true),
+  number("validation-loss", "validation_loss", fourPlaces, "least"),
   {
     name: "best-epoch",
     heading: "best epoch",

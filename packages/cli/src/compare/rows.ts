@@ -106,7 +106,7 @@ export function bestEpoch({ metrics }: Run): { epoch: number; metric: string; va
   return { epoch: best.epoch!, metric: "loss", value: best.eval_loss! };
 }
 
-/** Keys that differ between any two runs. */
+/** Keys whose values say nothing of how a run was trained. */
 const OF_ITSELF = new Set(["output_dir", "run_name", "logging_dir", "overwrite_output_dir", "lab"]);
 
 /** A setting that is not the same in all runs: its values in the order of the runs, null where a run does not have it. */
@@ -115,14 +115,20 @@ export interface DifferingSetting {
   values: (string | null)[];
 }
 
-/** The settings of the recipes that differ, nested ones as `peft.r`. */
+/**
+ * The settings of the recipes that differ, nested ones as `peft.r`. One that a lab alone has, or an older run did not write, is no
+ * difference; those of an adapter are, where the others have none.
+ */
 export function differingSettings(runs: readonly Run[]): DifferingSetting[] {
   const recipes = runs.map(({ recipe }) => new Map(flatten(recipe)));
   const names = [...new Set(recipes.flatMap((recipe) => [...recipe.keys()]))];
   return names
     .filter((name) => !OF_ITSELF.has(name))
     .map((name) => ({ name, values: recipes.map((recipe) => recipe.get(name) ?? null) }))
-    .filter(({ values }) => values.some((value) => value !== values[0]));
+    .filter(({ name, values }) => {
+      const given = values.filter((value) => value !== null);
+      return new Set(given).size > 1 || (name.includes(".") && given.length < values.length);
+    });
 }
 
 /** Names and values of a recipe or another nested record, as text: `peft.r`, `2e-5`. */

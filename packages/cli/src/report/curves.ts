@@ -64,7 +64,11 @@ export function trainingCharts(run: RunReport): string[] {
 }
 
 /** The same curves of several runs in one chart each. */
-export function comparisonCharts(runs: readonly RunReport[]): string[] {
+export function comparisonCharts(all: readonly RunReport[]): string[] {
+  // The loss of masked words is another than that of classes, and much larger.
+  const isEvaluated = (run: RunReport) => run.epochs.some((row) => typeof row.eval_loss === "number");
+  const isAccurate = (run: RunReport) => run.epochs.some((row) => typeof row.accuracy === "number");
+  const runs = all.some(isAccurate) ? all.filter((run) => isAccurate(run) || !isEvaluated(run)) : all;
   const chart = (
     title: string,
     yLabel: string,

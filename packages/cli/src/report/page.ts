@@ -20,7 +20,7 @@ export function reportPage(runs: readonly Run[], reports: readonly RunReport[], 
   return fill({
     kind: "wgrad report",
     title,
-    subtitle: isAlone && first ? subjectOf(first) : `${reports.length} runs`,
+    subtitle: isAlone && first ? subjectOf(first) : reports.map(({ name }) => name).join(", "),
     content,
   });
 }
@@ -33,7 +33,12 @@ export function comparisonPage(
   title: string,
 ): string {
   const content = section("comparison", "Figures", "", comparisonContent(runs, reports, rows));
-  return fill({ kind: "wgrad compare", title, subtitle: `${runs.length} runs`, content });
+  return fill({
+    kind: "wgrad compare",
+    title,
+    subtitle: runs.length === 1 ? "one run" : `${runs.length} runs side by side`,
+    content,
+  });
 }
 
 /** `finetune: minilm on rotten_tomatoes` */
