@@ -89,7 +89,7 @@ load(
 load(
     "python-rslora",
     lambda: save_adapter(
-        os.path.join(folder, "python-rslora"), r=2, lora_alpha=3, use_rslora=True, target_modules="all-linear", bias="lora_only"
+        os.path.join(folder, "python-rslora"), r=2, lora_alpha=3, use_rslora=True, target_modules=["q_lin", "lin1", "lin2"], bias="lora_only"
     ),
 )
 load("python-full", lambda: save_full(os.path.join(folder, "python-full")))
