@@ -167,7 +167,7 @@ describe("train, eval, predict", () => {
     expect(readFileSync(join(stopped, "model.safetensors"))).toEqual(
       readFileSync(join(straight, "model.safetensors")),
     );
-  });
+  }, 300_000);
 
   it("leaves at once at the second Ctrl-C", async () => {
     const folder = join(place, "twice");
