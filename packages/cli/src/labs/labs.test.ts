@@ -1,5 +1,14 @@
 /** The labs as commands, on a small model and small data. */
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -205,6 +214,18 @@ describe("lora", () => {
     const found = await wgrad(["predict", "--model", moved, "--base-model", model, "the plot is good ."]);
     expect(found.code).toBe(0);
     expect(found.out).toMatch(/^LABEL_[01]\t/);
+
+    // The same adapter as one of the hub, in its cache.
+    const repository = join(place, "hub/models--me--adapter");
+    const commit = "0123456789abcdef0123456789abcdef01234567";
+    cpSync(moved, join(repository, "snapshots", commit), { recursive: true });
+    mkdirSync(join(repository, "refs"), { recursive: true });
+    writeFileSync(join(repository, "refs/main"), commit);
+    const cached = await wgrad(
+      ["predict", "--offline", "--model", "me/adapter", "--base-model", model, "the plot is good ."],
+      { env: { HF_HUB_CACHE: join(place, "hub") } },
+    );
+    expect(cached.out).toBe(found.out);
   });
 
   it("is what wgrad train does with flags of an adapter", async () => {

@@ -7,6 +7,7 @@ import {
   type FromPretrainedOptions,
   openWeights,
   readJsonFile,
+  resolveModel,
 } from "@wgrad/models/node";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import { isAdapterFolder, PeftConfig, PeftModel } from "@wgrad/peft/node";
@@ -42,8 +43,8 @@ export interface LoadClassifierOptions {
 }
 
 /**
- * Loads a model for classification and its tokenizer, from a folder or the hub; a folder may also hold a PEFT adapter, which
- * is put into the model it names.
+ * Loads a model for classification and its tokenizer, from a folder or the hub; either may also be a PEFT adapter, which is put
+ * into the model it names.
  * @throws CommandError where weights are missing that nobody may make up, naming them
  */
 export async function loadClassifier(
@@ -52,7 +53,10 @@ export async function loadClassifier(
   options: LoadClassifierOptions,
   ui: Ui,
 ): Promise<Classifier> {
-  if (isAdapterFolder(name)) return loadAdapted(device, name, options, ui);
+  const place = existsSync(name)
+    ? name
+    : await resolveModel(name, { ...resolveOptions(options, ui), needs: "any" });
+  if (isAdapterFolder(place)) return loadAdapted(device, place, options, ui);
   if (options.baseModel) {
     throw new UsageError(
       `--base-model is for an adapter's folder, but ${name} holds no adapter_config.json. Leave it out.`,
