@@ -1,17 +1,5 @@
-import {
-  Dropout,
-  init,
-  Linear,
-  linear,
-  linearLowRank,
-  noGrad,
-  type Parameter,
-  scope,
-  skipInit,
-  type Tensor,
-} from "@wgrad/tensor";
-import { ModuleDict } from "../adapter-dict.js";
-import { LoraLayer, type LoraLayerOptions } from "./layer.js";
+import { Linear, linear, linearLowRank, scope, type Tensor } from "@wgrad/tensor";
+import { LoraPairLayer } from "./pair-layer.js";
 
 /**
  * A Linear layer with low-rank adapters beside it: y = x Wᵀ + b + Σ scaling · (dropout(x) Aᵀ) Bᵀ over the active adapters.
@@ -19,11 +7,7 @@ import { LoraLayer, type LoraLayerOptions } from "./layer.js";
  * Sources: Hu et al. 2021 (LoRA), Kalajdzievski 2023 (rslora), Liu et al. 2024 (DoRA); `peft.tuners.lora.Linear`.
  * Letters: I inFeatures, O outFeatures, r rank.
  */
-export class LoraLinear extends LoraLayer<Linear> {
-  /** Weights [r, I] */
-  lora_A = new ModuleDict<Linear>();
-  /** Weights [O, r] */
-  lora_B = new ModuleDict<Linear>();
+export class LoraLinear extends LoraPairLayer<Linear> {
   protected readonly lengthDims = 1;
 
   get inFeatures(): number {
@@ -34,44 +18,12 @@ export class LoraLinear extends LoraLayer<Linear> {
     return this.base_layer.outFeatures;
   }
 
-  /** Adds an adapter with new weights. A layer that has one of this name must not be given another. */
-  addAdapter(adapter: string, options: LoraLayerOptions): void {
-    const { r, scaling, dropout = 0, initLoraWeights = true, useDora = false } = options;
+  protected makePair(r: number): [Linear, Linear] {
     const { device } = this.weight;
-    const [A, B] = skipInit(() => [
+    return [
       new Linear(device, this.inFeatures, r, { bias: false }),
       new Linear(device, r, this.outFeatures, { bias: false }),
-    ]) as [Linear, Linear];
-    if (initLoraWeights === "gaussian") init.normal_(A.weight, 0, 1 / r);
-    else A.resetParameters();
-    if (initLoraWeights === false) B.resetParameters();
-    else B.weight.zero_();
-    this.lora_A.set(adapter, A);
-    this.lora_B.set(adapter, B);
-    this.lora_dropout.set(adapter, new Dropout(dropout));
-    this.scaling = { ...this.scaling, [adapter]: scaling };
-    if (useDora) this.addMagnitude(adapter);
-    this.train(this.training);
-  }
-
-  override deleteAdapter(adapter: string): void {
-    this.lora_A.remove(adapter);
-    this.lora_B.remove(adapter);
-    super.deleteAdapter(adapter);
-  }
-
-  factors(adapter: string): { A: Parameter; B: Parameter } {
-    return { A: this.lora_A.get(adapter)!.weight, B: this.lora_B.get(adapter)!.weight };
-  }
-
-  adapterParameters(adapter: string): Map<string, Parameter> {
-    const { A, B } = this.factors(adapter);
-    const magnitude = this.lora_magnitude_vector.get(adapter)?.weight;
-    return new Map([
-      ["lora_A.weight", A],
-      ["lora_B.weight", B],
-      ...(magnitude ? ([["lora_magnitude_vector", magnitude]] as const) : []),
-    ]);
+    ];
   }
 
   /** x [*, I] → [*, O] */
@@ -120,10 +72,5 @@ export class LoraLinear extends LoraLayer<Linear> {
     const shift = bias?.to(y.dtype);
     const scaled = (shift ? y.sub(shift) : y).add(this.#lowRank(adapter, x)).mul(factor);
     return shift ? scaled.add(shift) : scaled;
-  }
-
-  deltaWeight(adapter: string): Tensor {
-    const { A, B } = this.factors(adapter);
-    return noGrad(() => scope(() => B.matmul(A).mul(this.scaling[adapter]!)));
   }
 }
