@@ -44,7 +44,7 @@ export const DEFAULT_ADAPTER = "default";
 const METHODS = { LORA, IA3, PROMPT_TUNING } as unknown as Record<PeftType, Method<PeftConfig>>;
 
 /** The model with adapters in it: the link `base_model` → `model` of PEFT's names. */
-class Tuner<M extends AdaptableModel> extends Module {
+export class Tuner<M extends AdaptableModel> extends Module {
   model: M;
 
   constructor(model: M) {

@@ -166,8 +166,7 @@ Done in ${formatSeconds(seconds)}. What to try next:
   ${wgrad} predict --model ${model} "the pacing is anything but dull ."
   ${wgrad} eval --model ${model} --dataset ${data}
   ${wgrad} inspect ${data}
-The real thing: DistilBERT on your own Parquet files (columns text and label), or on Rotten Tomatoes from the hub:
-  hf download cornell-movie-review-data/rotten_tomatoes --repo-type dataset --local-dir rotten_tomatoes
-  ${wgrad} train --model distilbert-base-uncased --dataset rotten_tomatoes --learning-rate 5e-5 \\
-    --per-device-train-batch-size 16 --warmup-steps 50 --weight-decay 0.01 --num-train-epochs 1`;
+The real thing, DistilBERT on Rotten Tomatoes, both from the hub (or --model and --dataset with folders of your own):
+  ${wgrad} lab                       # the labs: look at the data, features and SVMs, fine-tuning, LoRA, …
+  ${wgrad} lab finetune --subset 64  # see one run, then leave --subset out`;
 }
