@@ -17,7 +17,7 @@ export function reportPage(runs: readonly Run[], reports: readonly RunReport[], 
           (run, i) =>
             html`<article id="run-${i + 1}"><h2>${run.name}</h2><p class="sub">${subjectOf(run)}</p>${noticeOf(run)}${tilesOf(run)}${runSections(run, `run-${i + 1}-`, 3)}</article>`,
         )}`;
-  return fill({
+  return fillPage({
     kind: "wgrad report",
     title,
     subtitle: isAlone && first ? subjectOf(first) : reports.map(({ name }) => name).join(", "),
@@ -33,7 +33,7 @@ export function comparisonPage(
   title: string,
 ): string {
   const content = section("comparison", "Figures", "", comparisonContent(runs, reports, rows));
-  return fill({
+  return fillPage({
     kind: "wgrad compare",
     title,
     subtitle: runs.length === 1 ? "one run" : `${runs.length} runs side by side`,
@@ -53,7 +53,12 @@ function contents(reports: readonly RunReport[]): Html {
   )}</ul></nav>`;
 }
 
-function fill(values: { kind: string; title: string; subtitle: string; content: Html }): string {
+/**
+ * A page of the command.
+ * @param values `kind` above the title says what made it
+ * @returns HTML that needs nothing else
+ */
+export function fillPage(values: { kind: string; title: string; subtitle: string; content: Html }): string {
   const texts: Record<string, string> = {
     kind: values.kind,
     title: html`${values.title}`.text,
