@@ -34,6 +34,10 @@ function converterFor(type: DataType): Convert {
       return listConverter((type as DataType & { valueType: DataType }).valueType);
     case Type.Struct:
       return structConverter(type);
+    case Type.Binary:
+    case Type.LargeBinary:
+      // A copy: the view would keep the whole row group alive.
+      return (value) => (value as Uint8Array).slice();
     case Type.Dictionary:
       return converterFor((type as DataType & { dictionary: DataType }).dictionary);
     default:

@@ -4,6 +4,7 @@ import { readParquet, readSchema } from "parquet-wasm";
 import { DatasetError, reason } from "./errors.js";
 import {
   readThrift,
+  readThriftHead,
   type ThriftField,
   type ThriftList,
   type ThriftStruct,
@@ -17,7 +18,8 @@ const TAIL_BYTES = 8;
 
 /** Field ids of `parquet.thrift` (apache/parquet-format) that are read or rewritten here. */
 const FileMetaData = { version: 1, schema: 2, numRows: 3, rowGroups: 4, keyValue: 5 } as const;
-const SchemaElement = { name: 4, numChildren: 5 } as const;
+const SchemaElement = { repetition: 3, name: 4, numChildren: 5 } as const;
+const REPEATED = 2;
 const KeyValue = { key: 1, value: 2 } as const;
 const RowGroup = { columns: 1, totalByteSize: 2, numRows: 3 } as const;
 const ColumnChunk = { fileOffset: 2, metaData: 3 } as const;
@@ -32,10 +34,39 @@ const ColumnMetaData = {
 /** Type, encodings, path, codec, number of values, both sizes, data page and dictionary page: all that decoding needs. */
 const KEPT_COLUMN_FIELDS = new Set([1, 2, 3, 4, 5, 6, 7, 9, 11]);
 
+const PageHeader = { type: 1, compressedSize: 3, data: 5, dataV2: 8 } as const;
+const DataPage = { numValues: 1, encoding: 2, encodingV2: 4 } as const;
+/** PLAIN_DICTIONARY and RLE_DICTIONARY: the values are numbers of the dictionary page's. */
+const DICTIONARY_ENCODINGS: readonly unknown[] = [2, 8];
+const PageType = { data: 0, dictionary: 2, dataV2: 3 } as const;
+/** Long enough for most page headers; one with long statistics is read again at twice the length. */
+const PAGE_HEADER_BYTES = 256;
+
 interface Chunk {
   field: ThriftStruct;
   start: number;
   length: number;
+}
+
+/** Part of a column chunk that can be decoded by itself. */
+export interface Page {
+  /** Counted in its row group. */
+  firstRow: number;
+  numRows: number;
+  /** Place of its header and its data in the file. */
+  start: number;
+  length: number;
+  usesDictionary: boolean;
+}
+
+/** One leaf of a column in a row group, page by page. */
+export interface LeafPages {
+  pages: readonly Page[];
+  chunk: Chunk;
+  /** Place of the page that the others' values may be numbers of. */
+  dictionary: { start: number; length: number } | null;
+  /** The column's schema elements with this leaf alone. */
+  elements: readonly ThriftStruct[];
 }
 
 interface Group {
@@ -124,26 +155,109 @@ export class ParquetFile {
       throw corrupt(this.path, `row group ${group} holds no column "${column}".`);
     }
     const assembled = this.#assemble([column], found.numRows, new Map(chunks.map((c) => [c, this.#read(c)])));
-    let vector: Vector | null;
-    let bytes: number;
+    return this.#decode(assembled, found.numRows, `column "${column}" of row group ${group}`);
+  }
+
+  /**
+   * Where the pages of a column begin in a row group, leaf by leaf: of a plain column, or of a struct of such. Reads the headers
+   * of the pages and nothing else.
+   * @returns null for columns whose pages do not begin with a row (lists)
+   * @throws DatasetError E_PARQUET_CORRUPT, E_FILE_CHANGED
+   */
+  leafPages(group: number, column: string): readonly LeafPages[] | null {
+    const elements = this.#elements.get(column);
+    const found = this.#groups[group];
+    const chunks = found?.chunks.get(column);
+    if (elements === undefined || found === undefined || chunks === undefined) return null;
+    const [head, ...leaves] = elements;
+    const isPlain = (element: ThriftStruct): boolean => {
+      const repetition = element.get(SchemaElement.repetition)?.value;
+      return repetition !== REPEATED && !element.get(SchemaElement.numChildren)?.value;
+    };
+    if (head!.get(SchemaElement.repetition)?.value === REPEATED) return null;
+    if (!leaves.every(isPlain) || chunks.length !== Math.max(1, leaves.length)) return null;
+    const alone = new Map(head!).set(SchemaElement.numChildren, i32(1));
+    return this.#open((fd) =>
+      chunks.map((chunk, i) => {
+        const pages = this.#pagesOf(fd, chunk, column, group);
+        const rows = pages.pages.reduce((sum, page) => sum + page.numRows, 0);
+        if (rows !== found.numRows) {
+          throw corrupt(
+            this.path,
+            `the pages of column "${column}" in row group ${group} hold ${rows} rows, its footer says ${found.numRows}.`,
+          );
+        }
+        return { ...pages, chunk, elements: leaves.length === 0 ? [head!] : [alone, leaves[i]!] };
+      }),
+    );
+  }
+
+  /** Reads and decodes one page of a leaf: the column, as a struct with this leaf alone if it is one. */
+  readPage(leaf: LeafPages, page: Page): { vector: Vector; bytes: number; read: number } {
+    const dictionary = page.usesDictionary ? leaf.dictionary : null;
+    const parts = dictionary === null ? [page] : [dictionary, page];
+    const data = this.#open((fd) => parts.map(({ start, length }) => readAt(fd, this.path, start, length)));
+    const bytes = data.length === 1 ? data[0]! : Buffer.concat(data);
+    const field = chunkOfPage(leaf.chunk.field, page.numRows, bytes.length, dictionary?.length ?? 0);
+    const chunk: Chunk = { field, start: MAGIC.length, length: bytes.length };
+    const what = `the page of rows ${page.firstRow} to ${page.firstRow + page.numRows - 1}`;
+    const assembled = this.#assembleElements(leaf.elements, 1, page.numRows, new Map([[chunk, bytes]]));
+    return { ...this.#decode(assembled, page.numRows, what), read: bytes.length };
+  }
+
+  /** The pages of a chunk: each begins with a header that tells how long it is. */
+  #pagesOf(fd: number, chunk: Chunk, column: string, group: number): Omit<LeafPages, "chunk" | "elements"> {
+    const pages: Page[] = [];
+    let dictionary: LeafPages["dictionary"] = null;
+    const end = chunk.start + chunk.length;
+    let firstRow = 0;
     try {
-      const ipc = readParquet(assembled).intoIPCStream();
-      bytes = ipc.length;
-      vector = tableFromIPC(ipc).getChildAt(0);
+      for (let at = chunk.start; at < end; ) {
+        const { struct, length: headerLength } = this.#pageHeader(fd, at, end);
+        const length = headerLength + number(struct, PageHeader.compressedSize);
+        const type = need(struct, PageHeader.type).value;
+        if (at + length > end) throw new RangeError(`the page at byte ${at} is longer than its column`);
+        if (type === PageType.dictionary) dictionary = { start: at, length };
+        else if (type === PageType.data || type === PageType.dataV2) {
+          const isV2 = type === PageType.dataV2;
+          const header = need(struct, isV2 ? PageHeader.dataV2 : PageHeader.data).value as ThriftStruct;
+          const numRows = number(header, DataPage.numValues);
+          const encoding = header.get(isV2 ? DataPage.encodingV2 : DataPage.encoding)?.value;
+          const usesDictionary = DICTIONARY_ENCODINGS.includes(encoding);
+          if (numRows > 0) pages.push({ firstRow, numRows, start: at, length, usesDictionary });
+          firstRow += numRows;
+        }
+        at += length;
+      }
     } catch (cause) {
-      const said = cause instanceof WebAssembly.RuntimeError ? "the Parquet decoder gave up" : reason(cause);
-      throw corrupt(this.path, `column "${column}" of row group ${group} cannot be decoded: ${said}.`, cause);
-    }
-    if (vector === null || vector.length !== found.numRows) {
+      if (!(cause instanceof RangeError)) throw cause;
       throw corrupt(
         this.path,
-        `column "${column}" of row group ${group} holds ${vector?.length ?? 0} rows, its footer says ${found.numRows}.`,
+        `the pages of column "${column}" in row group ${group} cannot be read: ${cause.message}.`,
+        cause,
       );
     }
-    return { vector, bytes };
+    return { pages, dictionary };
+  }
+
+  #pageHeader(fd: number, at: number, end: number): ReturnType<typeof readThriftHead> {
+    for (let length = PAGE_HEADER_BYTES; ; length *= 2) {
+      const isWhole = at + length >= end;
+      const bytes = readAt(fd, this.path, at, isWhole ? end - at : length);
+      try {
+        return readThriftHead(bytes);
+      } catch (cause) {
+        if (isWhole || length > 2 ** 20) throw cause;
+      }
+    }
   }
 
   #read(chunk: Chunk): Uint8Array {
+    return this.#open((fd) => readAt(fd, this.path, chunk.start, chunk.length));
+  }
+
+  /** What `read` makes of the open file. @throws DatasetError E_FILE_CHANGED, E_FILE_NOT_FOUND */
+  #open<T>(read: (fd: number) => T): T {
     const fd = openFile(this.path);
     try {
       const { size } = fstatSync(fd);
@@ -156,14 +270,43 @@ export class ParquetFile {
           detail: { before: this.size, now: size },
         });
       }
-      return readAt(fd, this.path, chunk.start, chunk.length);
+      return read(fd);
     } finally {
       closeSync(fd);
     }
   }
 
+  /** Decodes an assembled file of one column. */
+  #decode(assembled: Uint8Array, numRows: number, what: string): { vector: Vector; bytes: number } {
+    let vector: Vector | null;
+    let bytes: number;
+    try {
+      const ipc = readParquet(assembled).intoIPCStream();
+      bytes = ipc.length;
+      vector = tableFromIPC(ipc).getChildAt(0);
+    } catch (cause) {
+      const said = cause instanceof WebAssembly.RuntimeError ? "the Parquet decoder gave up" : reason(cause);
+      throw corrupt(this.path, `${what} cannot be decoded: ${said}.`, cause);
+    }
+    if (vector === null || vector.length !== numRows) {
+      const rows = vector?.length ?? 0;
+      throw corrupt(this.path, `${what} holds ${rows} rows, its footer says ${numRows}.`);
+    }
+    return { vector, bytes };
+  }
+
   /** A Parquet file of its own: these columns, and one row group if there are chunks. */
   #assemble(columns: readonly string[], numRows: number, chunks: ReadonlyMap<Chunk, Uint8Array>): Uint8Array {
+    const elements = columns.flatMap((name) => this.#elements.get(name) ?? []);
+    return this.#assembleElements(elements, columns.length, numRows, chunks);
+  }
+
+  #assembleElements(
+    elements: readonly ThriftStruct[],
+    numColumns: number,
+    numRows: number,
+    chunks: ReadonlyMap<Chunk, Uint8Array>,
+  ): Uint8Array {
     const magic = new TextEncoder().encode(MAGIC);
     let end = magic.length;
     const places: { at: number; bytes: Uint8Array }[] = [];
@@ -173,8 +316,8 @@ export class ParquetFile {
       places.push({ at: end, bytes });
       end += bytes.length;
     }
-    const root = new Map(this.#root).set(SchemaElement.numChildren, i32(columns.length));
-    const schema = [root, ...columns.flatMap((name) => this.#elements.get(name) ?? [])];
+    const root = new Map(this.#root).set(SchemaElement.numChildren, i32(numColumns));
+    const schema = [root, ...elements];
     const group: ThriftStruct = new Map([
       [RowGroup.columns, list(columnFields)],
       [RowGroup.totalByteSize, i64(end - magic.length)],
@@ -381,6 +524,22 @@ function readKeyValues(footer: ThriftStruct): Map<string, string> {
     if (pair.has(KeyValue.value)) pairs.set(string(pair, KeyValue.key), string(pair, KeyValue.value));
   }
   return pairs;
+}
+
+/** A column chunk of one page, `length` bytes with the dictionary in front of it, at the start of a file's data. */
+function chunkOfPage(
+  field: ThriftStruct,
+  numRows: number,
+  length: number,
+  dictionaryLength: number,
+): ThriftStruct {
+  const meta = new Map(need(field, ColumnChunk.metaData).value as ThriftStruct)
+    .set(ColumnMetaData.numValues, i64(numRows))
+    .set(ColumnMetaData.totalCompressedSize, i64(length))
+    .set(ColumnMetaData.dataPageOffset, i64(MAGIC.length + dictionaryLength));
+  if (dictionaryLength === 0) meta.delete(ColumnMetaData.dictionaryPageOffset);
+  else meta.set(ColumnMetaData.dictionaryPageOffset, i64(MAGIC.length));
+  return new Map([[ColumnChunk.metaData, { type: ThriftType.struct, value: meta }]]);
 }
 
 /** The same column chunk, `by` bytes further on, without its optional indexes, filters and statistics. */

@@ -1,17 +1,23 @@
 import { type Decoded, decodeVector } from "./arrow-values.js";
 import type { Column } from "./column.js";
 import { DatasetError } from "./errors.js";
-import { ClassLabel, type Feature, featuresFromSchema, labelOutOfRange } from "./features.js";
-import { ParquetFile } from "./parquet-file.js";
+import { ClassLabel, type Feature, featuresFromSchema, Image, labelOutOfRange } from "./features.js";
+import { type LeafPages, type Page, ParquetFile } from "./parquet-file.js";
 
 /** Decoded columns of row groups that are kept in memory, in bytes, unless told otherwise. */
 export const DEFAULT_CACHE_BYTES = 64 * 2 ** 20;
+
+/**
+ * Of these, pages of pictures. Few: their encoded bytes are asked for once an epoch, so that keeping more only costs memory, and
+ * in a random order no cache that is smaller than the data set helps much.
+ */
+const PICTURE_CACHE_BYTES = 8 * 2 ** 20;
 
 /** What reading has cost so far. */
 export interface ReadStatistics {
   /** Row groups of all files. */
   rowGroups: number;
-  /** Times that one column of one row group was read and decoded. */
+  /** Times that one column of one row group, or of pictures a page, was read and decoded. */
   columnReads: number;
   /** Bytes read from disk, footers not counted. */
   bytesRead: number;
@@ -34,9 +40,10 @@ export class ParquetSource {
   readonly features: Readonly<Record<string, Feature>>;
   readonly statistics: ReadStatistics;
   readonly #groups: readonly Located[];
-  readonly #cacheBytes: number;
-  /** Oldest use first. */
-  readonly #cache = new Map<string, { decoded: Decoded; bytes: number }>();
+  readonly #cache: Cache;
+  readonly #pictures: Cache;
+  /** Pages of each column of pictures in a row group; null where they are read whole. */
+  readonly #pages = new Map<string, readonly LeafPages[] | null>();
 
   /** @throws DatasetError as {@link ParquetFile.open}; E_SCHEMA_MISMATCH if the files differ in their columns */
   constructor(paths: readonly string[], cacheBytes = DEFAULT_CACHE_BYTES) {
@@ -63,7 +70,6 @@ export class ParquetSource {
     }
     this.numRows = firstRow;
     this.#groups = groups;
-    this.#cacheBytes = cacheBytes;
     this.statistics = {
       rowGroups: groups.length,
       columnReads: 0,
@@ -71,24 +77,55 @@ export class ParquetSource {
       cachedBytes: 0,
       peakCachedBytes: 0,
     };
+    this.#cache = new Cache(cacheBytes, this.statistics);
+    this.#pictures = new Cache(Math.min(cacheBytes, PICTURE_CACHE_BYTES), this.statistics);
   }
 
   /** One column of the table. */
   column(name: string): Column {
+    const isPictures = this.features[name] instanceof Image;
     let at: Located | undefined;
-    let decoded: Decoded | undefined;
     return {
       length: this.numRows,
       get: (row) => {
-        if (at === undefined || row < at.firstRow || row >= at.firstRow + at.numRows) {
-          at = this.#locate(row);
-          decoded = undefined;
-        }
+        if (at === undefined || row < at.firstRow || row >= at.firstRow + at.numRows) at = this.#locate(row);
+        const pages = isPictures ? this.#pagesOf(at, name) : null;
+        if (pages !== null) return this.#picture(at, name, pages, row - at.firstRow);
         // Looked up again for each row, so that a group that has left the cache can be collected.
-        decoded = this.#decoded(at, name);
-        return decoded.get(row - at.firstRow);
+        return this.#decoded(at, name).get(row - at.firstRow);
       },
     };
+  }
+
+  #pagesOf(at: Located, column: string): readonly LeafPages[] | null {
+    const key = `${at.firstRow}/${column}`;
+    let pages = this.#pages.get(key);
+    if (pages === undefined) {
+      pages = at.file.leafPages(at.group, column);
+      this.#pages.set(key, pages);
+    }
+    return pages;
+  }
+
+  /** The struct of a row, from one page of each of its leaves: a row group may be a whole file of pictures. */
+  #picture(at: Located, column: string, leaves: readonly LeafPages[], row: number): unknown {
+    let value: Record<string, unknown> | null = null;
+    for (const [i, leaf] of leaves.entries()) {
+      const page = leaf.pages[pageOf(leaf.pages, row)]!;
+      const key = `${at.firstRow}/${column}/${i}/${page.firstRow}`;
+      let decoded = this.#pictures.get(key);
+      if (decoded === undefined) {
+        const { vector, bytes, read } = at.file.readPage(leaf, page);
+        decoded = decodeVector(vector);
+        this.#pictures.keep(key, decoded, bytes);
+        this.statistics.columnReads++;
+        this.statistics.bytesRead += read;
+      }
+      const part = decoded.get(row - page.firstRow) as Record<string, unknown> | null;
+      if (part === null) return null;
+      value = value === null ? part : Object.assign(value, part);
+    }
+    return value;
   }
 
   #locate(row: number): Located {
@@ -105,32 +142,67 @@ export class ParquetSource {
   #decoded(at: Located, column: string): Decoded {
     const key = `${at.firstRow}/${column}`;
     const cached = this.#cache.get(key);
-    if (cached !== undefined) {
-      this.#cache.delete(key);
-      this.#cache.set(key, cached);
-      return cached.decoded;
-    }
+    if (cached !== undefined) return cached;
     const { vector, bytes } = at.file.readColumn(at.group, column);
     const decoded = decodeVector(vector);
     const feature = this.features[column];
     if (feature instanceof ClassLabel) checkLabels(at, column, feature, decoded);
-    this.#keep(key, decoded, bytes);
+    this.#cache.keep(key, decoded, bytes);
     this.statistics.columnReads++;
     this.statistics.bytesRead += at.file.columnBytes(at.group, column);
     return decoded;
   }
+}
 
-  #keep(key: string, decoded: Decoded, bytes: number): void {
-    const statistics = this.statistics;
-    for (const [oldest, { bytes: freed }] of this.#cache) {
-      if (statistics.cachedBytes + bytes <= this.#cacheBytes) break;
-      this.#cache.delete(oldest);
-      statistics.cachedBytes -= freed;
+/** Decoded values, those used last, up to a number of bytes; at least one entry. */
+class Cache {
+  readonly #limit: number;
+  readonly #statistics: ReadStatistics;
+  /** Oldest use first. */
+  readonly #entries = new Map<string, { decoded: Decoded; bytes: number }>();
+  #bytes = 0;
+
+  constructor(limit: number, statistics: ReadStatistics) {
+    this.#limit = limit;
+    this.#statistics = statistics;
+  }
+
+  get(key: string): Decoded | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    return entry.decoded;
+  }
+
+  keep(key: string, decoded: Decoded, bytes: number): void {
+    for (const [oldest, { bytes: freed }] of this.#entries) {
+      if (this.#bytes + bytes <= this.#limit) break;
+      this.#entries.delete(oldest);
+      this.#count(-freed);
     }
-    this.#cache.set(key, { decoded, bytes });
+    this.#entries.set(key, { decoded, bytes });
+    this.#count(bytes);
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    const statistics = this.#statistics;
     statistics.cachedBytes += bytes;
     statistics.peakCachedBytes = Math.max(statistics.peakCachedBytes, statistics.cachedBytes);
   }
+}
+
+/** Which page holds a row. */
+function pageOf(pages: readonly Page[], row: number): number {
+  let low = 0;
+  let high = pages.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (pages[middle]!.firstRow <= row) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
 
 function checkSameColumns(first: ParquetFile, file: ParquetFile): void {

@@ -34,6 +34,11 @@ const MAX_DEPTH = 64;
 
 /** Reads one struct from the start of `bytes`; throws a RangeError if they end early or make no sense. */
 export function readThrift(bytes: Uint8Array): ThriftStruct {
+  return readThriftHead(bytes).struct;
+}
+
+/** The same, with the number of bytes that the struct takes: what follows it is something else. */
+export function readThriftHead(bytes: Uint8Array): { struct: ThriftStruct; length: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
 
@@ -110,7 +115,8 @@ export function readThrift(bytes: Uint8Array): ThriftStruct {
       fields.set(id, { type, value: isBoolean ? type === ThriftType.true : readValue(type, depth) });
     }
   };
-  return readStruct(0);
+  const struct = readStruct(0);
+  return { struct, length: at };
 }
 
 /** The bytes of one struct. */
