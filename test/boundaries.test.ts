@@ -11,16 +11,17 @@ const packagesFolder = resolve(dirname(fileURLToPath(import.meta.url)), "../pack
 /** What each package may import of ours. */
 const allowed: Record<string, string[]> = {
   tensor: [],
-  models: ["tensor"],
+  image: [],
+  models: ["tensor", "image"],
   peft: ["tensor", "models"],
-  datasets: [],
+  datasets: ["image"],
   estimators: [],
   trainer: ["tensor", "models", "peft", "datasets"],
-  cli: ["tensor", "models", "peft", "datasets", "trainer", "estimators"],
+  cli: ["tensor", "models", "peft", "datasets", "trainer", "estimators", "image"],
 };
 
 /** Packages whose every entry but `./node` must run in a browser. */
-const forBrowsers = ["tensor", "models", "peft", "estimators"];
+const forBrowsers = ["tensor", "image", "models", "peft", "estimators"];
 const nodeOnly = new Set(["webgpu", "sharp", ...builtinModules]);
 
 interface Manifest {

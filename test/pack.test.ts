@@ -13,7 +13,7 @@ interface Manifest {
   bin?: Record<string, string>;
 }
 
-describe.each(["tensor", "models", "peft", "datasets", "estimators", "trainer", "cli"])(
+describe.each(["tensor", "image", "models", "peft", "datasets", "estimators", "trainer", "cli"])(
   "npm pack of packages/%s",
   (name) => {
     const folder = join(root, "packages", name);
