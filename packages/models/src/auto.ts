@@ -2,6 +2,12 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { bytesOf, type Device, type Module, noGrad, skipInit, toFloat32 } from "@wgrad/tensor";
+import { CLIPForImageClassification } from "./clip/classification.js";
+import { type CLIPConfig, clipConfig } from "./clip/config.js";
+import { CLIPModel } from "./clip/model.js";
+import { CLIPPreTrainedModel } from "./clip/pretrained.js";
+import { CLIPTextModel } from "./clip/text.js";
+import { CLIPVisionModel } from "./clip/vision.js";
 import { type DistilBertConfig, distilBertConfig } from "./distilbert/config.js";
 import { DistilBertForMaskedLM, DistilBertForSequenceClassification } from "./distilbert/heads.js";
 import { DistilBertModel } from "./distilbert/model.js";
@@ -45,38 +51,81 @@ export interface Loaded<M> {
   folder: string;
 }
 
+/** Configs by their `model_type`. */
+interface Configs {
+  distilbert: DistilBertConfig;
+  clip: CLIPConfig;
+}
+
+/** Kinds of models that there are. */
+export type ModelType = keyof Configs;
+
+/** The config of a model of any kind. */
+export type ModelConfig = Configs[ModelType];
+
+type ConfigOptions = Pick<FromPretrainedOptions, "labels" | "numLabels" | "config">;
+
 /** Reads config.json of a folder or hub id. */
 export const AutoConfig = {
   /**
+   * @param options.modelType the kind of model that is wanted
    * @throws HubError for a name that leads nowhere, FileError for a file that cannot be read, ConfigError for a model of another kind
    */
-  async fromPretrained(
+  async fromPretrained<T extends ModelType = ModelType>(
     nameOrFolder: string,
-    options: ResolveOptions & Pick<FromPretrainedOptions, "labels" | "numLabels" | "config"> = {},
-  ): Promise<DistilBertConfig> {
+    options: ResolveOptions & ConfigOptions & { modelType?: T } = {},
+  ): Promise<Configs[T]> {
     const folder = await resolveModel(nameOrFolder, { ...options, needs: "config" });
-    return readConfig(folder, options);
+    const { config } = await readConfig(folder, options);
+    expectKind(config, options.modelType, folder);
+    return config as Configs[T];
   },
 };
 
+/** Readers by `model_type`; a tower of CLIP that was saved alone has the config of a whole CLIP with defaults for the other one. */
+const READERS: Readonly<
+  Record<string, (json: Record<string, unknown>, labels?: readonly string[]) => ModelConfig>
+> = {
+  distilbert: distilBertConfig,
+  clip: clipConfig,
+  clip_text_model: clipConfig,
+  clip_vision_model: clipConfig,
+};
+
+/** What a checkpoint of each kind is, for messages. */
+const EXAMPLES: Record<ModelType, string> = {
+  distilbert: "a DistilBERT checkpoint such as distilbert-base-uncased",
+  clip: "a CLIP checkpoint such as openai/clip-vit-base-patch16",
+};
+
+function expectKind(config: ModelConfig, wanted: ModelType | undefined, folder: string): void {
+  if (wanted === undefined || config.modelType === wanted) return;
+  throw new ConfigError(
+    `${join(folder, "config.json")}: model_type is ${JSON.stringify(config.modelType)}, but here ${wanted} is needed. Use ${EXAMPLES[wanted]}.`,
+  );
+}
+
 async function readConfig(
   folder: string,
-  options: Pick<FromPretrainedOptions, "labels" | "numLabels" | "config">,
-): Promise<DistilBertConfig> {
+  options: ConfigOptions,
+): Promise<{ config: ModelConfig; modelType: string }> {
   const path = join(folder, "config.json");
   const json = { ...(await readJsonFile<Record<string, unknown>>(path)), ...options.config };
-  if (json.model_type !== "distilbert") {
+  const modelType = String(json.model_type);
+  const read = Object.hasOwn(READERS, modelType) ? READERS[modelType] : undefined;
+  if (!read) {
     throw new ConfigError(
-      `${path}: model_type is ${JSON.stringify(json.model_type ?? null)}; this version builds distilbert. ` +
-        "Use a DistilBERT checkpoint such as distilbert-base-uncased.",
+      `${path}: model_type is ${JSON.stringify(json.model_type ?? null)}; this version builds ${Object.keys(EXAMPLES).join(" and ")}. ` +
+        `Use ${Object.values(EXAMPLES).join(", or ")}.`,
     );
   }
   try {
-    const config = distilBertConfig(json, options.labels);
-    if (options.numLabels === undefined || options.labels || options.numLabels === config.numLabels)
-      return config;
+    const config = read(json, options.labels);
+    const { numLabels } = options;
+    if (numLabels === undefined || options.labels || numLabels === config.numLabels)
+      return { config, modelType };
     const { id2label: _old, ...rest } = json;
-    return distilBertConfig({ ...rest, num_labels: options.numLabels });
+    return { config: read({ ...rest, num_labels: numLabels }), modelType };
   } catch (error) {
     if (error instanceof ConfigError) throw new ConfigError(`${folder}: ${error.message}`);
     throw error;
@@ -92,49 +141,121 @@ export function weightSource(reader: WeightsReader, name: string): WeightSource 
   };
 }
 
-function autoModel<M extends PreTrainedModel>(make: (device: Device, config: DistilBertConfig) => M) {
+/** A class of model, such as `CLIPTextModel`, which a config makes. */
+export type ModelClass<M extends PreTrainedModel, C extends ModelConfig> = new (
+  device: Device,
+  config: C,
+) => M;
+
+/** A model of a class with new random weights. */
+export function fromConfig<M extends PreTrainedModel, C extends ModelConfig>(
+  modelClass: ModelClass<M, C>,
+  device: Device,
+  config: C,
+): M {
+  return skipInit(() => new modelClass(device, config)).initAllWeights();
+}
+
+/**
+ * Reads a model as an object of a class of one's choice, as `CLIPTextModel.from_pretrained` of transformers does. Weights that the file
+ * lacks (a new head) are initialised as Hugging Face does, with its warning.
+ * @throws HubError, FileError, SafetensorsError, ConfigError (also for a checkpoint of another kind) or WeightsError, each naming the
+ *   file and the way out
+ */
+export async function fromPretrained<M extends PreTrainedModel, C extends ModelConfig>(
+  modelClass: ModelClass<M, C>,
+  device: Device,
+  nameOrFolder: string,
+  options: FromPretrainedOptions = {},
+): Promise<Loaded<M>> {
+  return load(() => modelClass as unknown as ModelClass<M, never>, device, nameOrFolder, options);
+}
+
+async function load<M extends PreTrainedModel>(
+  choose: (modelType: string, folder: string) => ModelClass<M, never>,
+  device: Device,
+  nameOrFolder: string,
+  options: FromPretrainedOptions,
+): Promise<Loaded<M>> {
+  const folder = await resolveModel(nameOrFolder, { ...options, needs: "model" });
+  const { config, modelType } = await readConfig(folder, options);
+  const modelClass = choose(modelType, folder);
+  expectKind(config, modelClass.prototype instanceof CLIPPreTrainedModel ? "clip" : "distilbert", folder);
+  await using reader = await openWeights(folder);
+  const model = skipInit(() => new modelClass(device, config as never));
+  try {
+    const info = await model.loadWeights(weightSource(reader, folder), options.onWeights);
+    const warning = newlyInitializedWarning(model, info, nameOrFolder);
+    if (warning) (options.onWarning ?? console.warn)(warning);
+    return { model, info, folder };
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
+/** @param classes by `model_type` */
+function autoModel<M extends PreTrainedModel>(
+  name: string,
+  classes: Readonly<Record<string, ModelClass<M, never>>>,
+) {
+  const choose = (modelType: string, folder: string): ModelClass<M, never> => {
+    const modelClass = Object.hasOwn(classes, modelType) ? classes[modelType] : undefined;
+    if (modelClass) return modelClass;
+    throw new ConfigError(
+      `${join(folder, "config.json")}: there is no ${name} of model_type ${JSON.stringify(modelType)}, but of ${Object.keys(classes).join(", ")}.`,
+    );
+  };
   return {
     /** A model with new random weights. */
-    fromConfig(device: Device, config: DistilBertConfig): M {
-      return skipInit(() => make(device, config)).initAllWeights();
+    fromConfig(device: Device, config: ModelConfig): M {
+      return fromConfig(choose(config.modelType, "") as ModelClass<M, ModelConfig>, device, config);
     },
 
-    /**
-     * Reads a model. Weights that the file lacks (a new head) are initialised as Hugging Face does, with its warning.
-     * @throws HubError, FileError, SafetensorsError, ConfigError or WeightsError, each naming the file and the way out
-     */
-    async fromPretrained(
+    /** Reads a model of the class that fits its config: see {@link fromPretrained} for what it does and throws. */
+    fromPretrained(
       device: Device,
       nameOrFolder: string,
       options: FromPretrainedOptions = {},
     ): Promise<Loaded<M>> {
-      const folder = await resolveModel(nameOrFolder, { ...options, needs: "model" });
-      const config = await readConfig(folder, options);
-      await using reader = await openWeights(folder);
-      const model = skipInit(() => make(device, config));
-      try {
-        const info = await model.loadWeights(weightSource(reader, folder), options.onWeights);
-        const warning = newlyInitializedWarning(model, info, nameOrFolder);
-        if (warning) (options.onWarning ?? console.warn)(warning);
-        return { model, info, folder };
-      } catch (error) {
-        model.dispose();
-        throw error;
-      }
+      return load(choose, device, nameOrFolder, options);
     },
   };
 }
 
-/** The bare encoder, as `transformers.AutoModel`. */
-export const AutoModel = autoModel((device, config) => new DistilBertModel(device, config));
+/** Without a head, as `transformers.AutoModel`: `DistilBertModel`, `CLIPModel`, or one of its towers that was saved alone. */
+export const AutoModel = autoModel<DistilBertModel | CLIPModel | CLIPTextModel | CLIPVisionModel>(
+  "AutoModel",
+  {
+    distilbert: DistilBertModel,
+    clip: CLIPModel,
+    clip_text_model: CLIPTextModel,
+    clip_vision_model: CLIPVisionModel,
+  },
+);
 
-/** With a classifier, as `transformers.AutoModelForSequenceClassification`. */
-export const AutoModelForSequenceClassification = autoModel(
-  (device, config) => new DistilBertForSequenceClassification(device, config),
+/** With a classifier of texts, as `transformers.AutoModelForSequenceClassification`. */
+export const AutoModelForSequenceClassification = autoModel<DistilBertForSequenceClassification>(
+  "AutoModelForSequenceClassification",
+  { distilbert: DistilBertForSequenceClassification },
 );
 
 /** With a masked-language-model head, as `transformers.AutoModelForMaskedLM`. */
-export const AutoModelForMaskedLM = autoModel((device, config) => new DistilBertForMaskedLM(device, config));
+export const AutoModelForMaskedLM = autoModel<DistilBertForMaskedLM>("AutoModelForMaskedLM", {
+  distilbert: DistilBertForMaskedLM,
+});
+
+/** With a classifier of pictures, as `transformers.AutoModelForImageClassification`. */
+export const AutoModelForImageClassification = autoModel<CLIPForImageClassification>(
+  "AutoModelForImageClassification",
+  { clip: CLIPForImageClassification, clip_vision_model: CLIPForImageClassification },
+);
+
+/** For pictures and classes in words, as `transformers.AutoModelForZeroShotImageClassification`. */
+export const AutoModelForZeroShotImageClassification = autoModel<CLIPModel>(
+  "AutoModelForZeroShotImageClassification",
+  { clip: CLIPModel },
+);
 
 /** The tensors of a module as they are written to a file: f32, read back one at a time. */
 export function tensorSources(module: Module, without: readonly string[] = []): TensorSource[] {

@@ -1,32 +1,53 @@
 import { join } from "node:path";
 import {
+  CLIPForClassification,
+  CLIPTextModelWithProjection,
+  CLIPVisionModelWithProjection,
+  type PreTrainedModel,
+} from "@wgrad/models";
+import {
   AutoModel,
+  AutoModelForImageClassification,
   AutoModelForMaskedLM,
   AutoModelForSequenceClassification,
+  type FromPretrainedOptions,
+  fromPretrained,
+  type Loaded,
   readJsonFile,
   resolveModel,
 } from "@wgrad/models/node";
+import type { Device } from "@wgrad/tensor";
 import type { InspectFlags } from "../commands/inspect.js";
 import { withDevice } from "../device.js";
 import { hubOptions } from "../hub.js";
 import { formatTable } from "../text/table.js";
 import { formatBytes, formatCount, type Ui } from "../ui.js";
 
-const CLASSES = {
-  DistilBertModel: AutoModel,
-  DistilBertForSequenceClassification: AutoModelForSequenceClassification,
-  DistilBertForMaskedLM: AutoModelForMaskedLM,
-} as const;
+type Loader = (
+  device: Device,
+  folder: string,
+  options: FromPretrainedOptions,
+) => Promise<Loaded<PreTrainedModel>>;
+
+/** The classes that a config names; what is no class here is loaded without a head. */
+const CLASSES: Readonly<Record<string, Loader>> = {
+  DistilBertForSequenceClassification: AutoModelForSequenceClassification.fromPretrained,
+  DistilBertForMaskedLM: AutoModelForMaskedLM.fromPretrained,
+  CLIPForImageClassification: AutoModelForImageClassification.fromPretrained,
+  CLIPForClassification: (...given) => fromPretrained(CLIPForClassification, ...given),
+  CLIPTextModelWithProjection: (...given) => fromPretrained(CLIPTextModelWithProjection, ...given),
+  CLIPVisionModelWithProjection: (...given) => fromPretrained(CLIPVisionModelWithProjection, ...given),
+};
 
 /** A model's tree as PyTorch prints it, its parameters by name and shape, and their number. Needs no GPU. */
 export async function inspectModel(name: string, flags: InspectFlags, ui: Ui): Promise<void> {
   const folder = await resolveModel(name, { ...hubOptions(flags.offline, ui), needs: "model" });
   const config = await readJsonFile<{ architectures?: string[] }>(join(folder, "config.json"));
-  const architecture = config.architectures?.[0] ?? "DistilBertModel";
-  const auto = CLASSES[architecture as keyof typeof CLASSES] ?? AutoModel;
+  const load = CLASSES[config.architectures?.[0] ?? ""] ?? AutoModel.fromPretrained;
   // Dawn's null backend keeps buffers and computes nothing: enough to hold a model.
   await withDevice({ dawnFlags: ["backend=null"] }, async (device) => {
-    const { model, info } = await auto.fromPretrained(device, folder, { onWarning: () => {} });
+    const { model, info } = await load(device, folder, { onWarning: () => {} });
+    const architecture = model.constructor.name;
     const parameters = [...model.namedParameters()].map(([key, p]) => ({
       name: key,
       shape: [...p.shape],

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { PreTrainedModel } from "@wgrad/models";
-import { AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification } from "@wgrad/models/node";
+import { DistilBertModel, type PreTrainedModel } from "@wgrad/models";
+import { AutoModelForMaskedLM, AutoModelForSequenceClassification, fromPretrained } from "@wgrad/models/node";
 import { AdamW, clipGradNorm_, type Device, mseLoss, noGrad, scope, Tensor } from "@wgrad/tensor";
 import { type TrainableModel, Trainer } from "@wgrad/trainer";
 import {
@@ -50,7 +50,7 @@ const CLASSES: Readonly<
     { fromPretrained(device: Device, folder: string, options?: object): Promise<{ model: AnyModel }> }
   >
 > = {
-  DistilBertModel: AutoModel,
+  DistilBertModel: { fromPretrained: (...given) => fromPretrained(DistilBertModel, ...given) },
   DistilBertForSequenceClassification: AutoModelForSequenceClassification,
   DistilBertForMaskedLM: AutoModelForMaskedLM,
 };

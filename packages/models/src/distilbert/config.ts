@@ -1,7 +1,8 @@
-import { ConfigError } from "../errors.js";
+import { ConfigReader, type Labels, labelsOf } from "../config.js";
+import type { ProblemType } from "../transformer.js";
 
 /** Settings of a DistilBERT model, as `transformers.DistilBertConfig` in camelCase. */
-export interface DistilBertConfig {
+export interface DistilBertConfig extends Labels {
   modelType: "distilbert";
   vocabSize: number;
   maxPositionEmbeddings: number;
@@ -23,10 +24,7 @@ export interface DistilBertConfig {
   padTokenId: number;
   sinusoidalPosEmbds: boolean;
   tieWordEmbeddings: boolean;
-  numLabels: number;
-  id2label: Record<number, string>;
-  label2id: Record<string, number>;
-  problemType: "regression" | "single_label_classification" | "multi_label_classification" | null;
+  problemType: ProblemType | null;
   /** The JSON this was read from: keys that are not listed here are kept when it is saved. */
   json: Record<string, unknown>;
 }
@@ -49,50 +47,27 @@ const DEFAULTS = {
   tie_word_embeddings: true,
 };
 
-/** Label names of a model without any: `LABEL_0`, `LABEL_1`, … */
-export function defaultLabels(count: number): string[] {
-  return Array.from({ length: count }, (_, i) => `LABEL_${i}`);
-}
-
 /**
  * Reads a `config.json` of DistilBERT; keys that are missing take Hugging Face's defaults.
  * @param labels names of the labels, in place of those in the JSON
- * @throws ModelError for a value that the engine cannot run, naming the key
+ * @throws ConfigError for a value that the engine cannot run, naming the key
  */
 export function distilBertConfig(
   json: Record<string, unknown> = {},
   labels?: readonly string[],
 ): DistilBertConfig {
   const merged = { ...DEFAULTS, ...json } as Record<string, unknown>;
-  const number = (key: string, minimum: number): number => {
-    const value = merged[key];
-    if (typeof value !== "number" || !Number.isFinite(value) || value < minimum) {
-      throw new ConfigError(
-        `config.json: ${key} is ${JSON.stringify(value)}, expected a number from ${minimum} on.`,
-      );
-    }
-    return value;
-  };
-  const activation = merged.activation;
-  if (activation !== "gelu" && activation !== "relu") {
-    throw new ConfigError(`config.json: activation ${JSON.stringify(activation)} is not one of gelu, relu.`);
-  }
-  const nHeads = number("n_heads", 1);
-  const dim = number("dim", 1);
-  if (dim % nHeads !== 0) {
-    throw new ConfigError(`config.json: dim ${dim} is not a multiple of n_heads ${nHeads}.`);
-  }
-  const fromJson = merged.id2label as Record<string, string> | undefined;
-  const names =
-    labels ?? (fromJson ? Object.keys(fromJson).map((_, i) => fromJson[i] ?? `LABEL_${i}`) : null);
-  const list = names ?? defaultLabels(typeof merged.num_labels === "number" ? merged.num_labels : 2);
+  const read = new ConfigReader(merged);
+  const number = (key: string, minimum: number) => read.number(key, minimum);
+  const activation = read.oneOf("activation", ["gelu", "relu"]);
+  read.divides("dim", "n_heads");
   return {
     modelType: "distilbert",
     vocabSize: number("vocab_size", 1),
     maxPositionEmbeddings: number("max_position_embeddings", 1),
     nLayers: number("n_layers", 0),
-    nHeads,
-    dim,
+    nHeads: number("n_heads", 1),
+    dim: number("dim", 1),
     hiddenDim: number("hidden_dim", 1),
     dropout: number("dropout", 0),
     attentionDropout: number("attention_dropout", 0),
@@ -102,10 +77,8 @@ export function distilBertConfig(
     padTokenId: number("pad_token_id", 0),
     sinusoidalPosEmbds: merged.sinusoidal_pos_embds === true,
     tieWordEmbeddings: merged.tie_word_embeddings !== false,
-    numLabels: list.length,
-    id2label: Object.fromEntries(list.map((name, i) => [i, name])),
-    label2id: Object.fromEntries(list.map((name, i) => [name, i])),
-    problemType: (merged.problem_type as DistilBertConfig["problemType"]) ?? null,
+    ...labelsOf(merged, labels),
+    problemType: (merged.problem_type as ProblemType) ?? null,
     json,
   };
 }

@@ -1,31 +1,27 @@
 import {
   addLayerNorm,
-  checkpoint,
   type Device,
   Dropout,
   Embedding,
-  feedForward,
   formatShape,
   LayerNorm,
   Linear,
-  linearActivation,
   Module,
   ModuleList,
-  noGrad,
-  scaledDotProductAttention,
   scope,
-  Tensor,
+  type Tensor,
 } from "@wgrad/tensor";
 import { ModelsError } from "../errors.js";
+import {
+  type AttentionRange,
+  type BaseModelOutput,
+  type ForwardOptions,
+  firstRows,
+  runBlocks,
+  selfAttention,
+  twoLinears,
+} from "../transformer.js";
 import type { DistilBertConfig } from "./config.js";
-
-/** What the encoder is asked for beside its last hidden state. */
-export interface ForwardOptions {
-  /** Also return the embeddings' output and that of each layer. */
-  outputHiddenStates?: boolean;
-  /** Also return the attention probabilities of each layer. */
-  outputAttentions?: boolean;
-}
 
 /**
  * Input of DistilBERT: rows padded to one length, or one behind the other. Letters: B batch, T tokens (of the longest row, or of
@@ -43,16 +39,6 @@ export interface DistilBertInput extends ForwardOptions {
    * `cuSeqlens[B]` on belong to no row. As `cu_seq_lens_q` of transformers' models.
    */
   cuSeqlens?: Tensor | null;
-}
-
-/** Output of the encoder. */
-export interface BaseModelOutput {
-  /** [B, T, dim]; [T, dim] of rows one behind the other */
-  lastHiddenState: Tensor;
-  /** `nLayers + 1` in the shape of `lastHiddenState`: the embeddings first. */
-  hiddenStates?: Tensor[];
-  /** `nLayers` of [B, heads, T, T]. */
-  attentions?: Tensor[];
 }
 
 /** Word and position embeddings, normalised. */
@@ -89,29 +75,13 @@ export class Embeddings extends Module {
   }
 }
 
-/** Rows 0, 1, 2, … of a table: a part of its weight, unless an adapter has taken its place, which is to be called and not read. */
-function firstRows(table: Embedding, count: number): Tensor {
-  const { weight } = table;
-  if (table.constructor === Embedding) return weight.narrow(0, 0, count);
-  const ids = Tensor.full(weight.device, [count], 1, { dtype: "i32" }).cumsum(0).sub(1);
-  return table.forward(ids);
-}
-
-/** Which tokens attend to which: those of one row. */
-export interface Rows {
-  /** [B, 1, 1, T] bool, true = may attend, of rows padded to one length; null for no padding. */
-  mask: Tensor | null;
-  /** [B + 1] i32, of rows one behind the other; else null. */
-  cuSeqlens: Tensor | null;
-}
-
 /**
  * What attention is told about the rows of a batch.
  * @param positions that the model has
  * @throws ModelsError `E_TOO_LONG` if padded rows are longer than `positions`, `E_PACKED` if what describes rows one behind the
  *   other does not fit together
  */
-export function rowsOf(input: DistilBertInput, positions: number): Rows {
+export function rowsOf(input: DistilBertInput, positions: number): AttentionRange {
   const { inputIds, attentionMask, positionIds, cuSeqlens } = input;
   const shapes = `inputIds is ${formatShape(inputIds.shape)}, positionIds ${positionIds ? formatShape(positionIds.shape) : "missing"}`;
   if (cuSeqlens) {
@@ -167,29 +137,15 @@ class MultiHeadSelfAttention extends Module {
   }
 
   /** @param x [B, T, dim], or [T, dim] of rows one behind the other */
-  forward(x: Tensor, rows: Rows, outputAttentions: boolean): { context: Tensor; weights: Tensor | null } {
-    return scope(() => {
-      const dim = x.size(-1);
-      const { mask, cuSeqlens } = rows;
-      // Rows one behind the other are one row of the batch.
-      const [batch, length] = cuSeqlens ? [1, x.size(0)] : [x.size(0), x.size(1)];
-      const heads = (y: Tensor) => y.reshape([batch, length, this.#heads, dim / this.#heads]).transpose(1, 2);
-      const q = heads(this.q_lin.forward(x));
-      const k = heads(this.k_lin.forward(x));
-      const v = heads(this.v_lin.forward(x));
-      const dropoutP = this.training ? this.dropout.p : 0;
-      const attended = scaledDotProductAttention(q, k, v, { mask, cuSeqlens, dropoutP });
-      const context = this.out_lin.forward(attended.transpose(1, 2).reshape(x.shape));
-      const weights = outputAttentions ? noGrad(() => probabilities(q, k, mask)) : null;
-      return { context, weights };
-    });
+  forward(
+    x: Tensor,
+    range: AttentionRange,
+    outputAttentions: boolean,
+  ): { context: Tensor; weights: Tensor | null } {
+    const layers = { q: this.q_lin, k: this.k_lin, v: this.v_lin, out: this.out_lin };
+    const dropoutP = this.training ? this.dropout.p : 0;
+    return selfAttention(layers, x, this.#heads, range, dropoutP, outputAttentions);
   }
-}
-
-/** softmax(q kᵀ / √d), which attention itself never stores. */
-function probabilities(q: Tensor, k: Tensor, mask: Tensor | null): Tensor {
-  const scores = q.matmul(k.transpose(2, 3)).mul(1 / Math.sqrt(q.size(-1)));
-  return (mask ? scores.maskedFill(mask.eq(0), -3.4028234e38) : scores).softmax(-1);
 }
 
 class FFN extends Module {
@@ -208,20 +164,8 @@ class FFN extends Module {
 
   /** Before its dropout, which the normalisation that follows does with `dropout.p`. */
   forward(x: Tensor): Tensor {
-    const { lin1, lin2 } = this;
-    if (isPlain(lin1) && isPlain(lin2))
-      return feedForward(x, lin1.weight, lin1.bias, lin2.weight, lin2.bias, this.#activation);
-    return scope(() => lin2.forward(linearThen(lin1, x, this.#activation)));
+    return twoLinears(this.lin1, this.lin2, x, this.#activation);
   }
-}
-
-/** Whether a layer is what it was built as: an adapter may have taken its place, which is to be called and not read. */
-const isPlain = (layer: Linear) => layer.constructor === Linear;
-
-/** activation(layer(x)), in one dispatch where the layer is a plain one. */
-export function linearThen(layer: Linear, x: Tensor, activation: DistilBertConfig["activation"]): Tensor {
-  if (isPlain(layer)) return linearActivation(x, layer.weight, layer.bias, activation);
-  return scope(() => (activation === "gelu" ? layer.forward(x).gelu() : layer.forward(x).relu()));
 }
 
 class TransformerBlock extends Module {
@@ -238,9 +182,13 @@ class TransformerBlock extends Module {
     this.output_layer_norm = new LayerNorm(device, config.dim, { eps: 1e-12 });
   }
 
-  forward(x: Tensor, rows: Rows, outputAttentions: boolean): { output: Tensor; weights: Tensor | null } {
+  forward(
+    x: Tensor,
+    range: AttentionRange,
+    outputAttentions: boolean,
+  ): { output: Tensor; weights: Tensor | null } {
     return scope(() => {
-      const { context, weights } = this.attention.forward(x, rows, outputAttentions);
+      const { context, weights } = this.attention.forward(x, range, outputAttentions);
       const attended = addNorm(context, x, this.sa_layer_norm);
       const dropoutP = this.training ? this.ffn.dropout.p : 0;
       const output = addNorm(this.ffn.forward(attended), attended, this.output_layer_norm, dropoutP);
@@ -252,16 +200,6 @@ class TransformerBlock extends Module {
 /** LayerNorm(dropout(x) + residual) in one kernel. */
 function addNorm(x: Tensor, residual: Tensor, norm: LayerNorm, dropoutP = 0): Tensor {
   return addLayerNorm(x, residual, norm.weight, norm.bias, norm.eps, { dropoutP });
-}
-
-/** The block's output, of which only the input is kept. What describes the rows may not live until backward: it is kept too. */
-function recomputed(block: TransformerBlock, x: Tensor, rows: Rows): Tensor {
-  return checkpoint(
-    (hidden, mask, cuSeqlens) => block.forward(hidden, { mask, cuSeqlens }, false).output,
-    x,
-    rows.mask,
-    rows.cuSeqlens,
-  );
 }
 
 /** The blocks of the encoder. */
@@ -277,26 +215,7 @@ export class Transformer extends Module {
     );
   }
 
-  forward(x: Tensor, rows: Rows, options: ForwardOptions): BaseModelOutput {
-    const hiddenStates = [x];
-    const attentions: Tensor[] = [];
-    let hidden = x;
-    const again = this.gradientCheckpointing && this.training && !options.outputAttentions;
-    const last = this.layer.length - 1;
-    for (const [i, block] of [...this.layer].entries()) {
-      // Backward begins with the last block and needs all of it at once: to compute it again would save nothing.
-      const { output, weights } =
-        again && i < last
-          ? { output: recomputed(block, hidden, rows), weights: null }
-          : block.forward(hidden, rows, options.outputAttentions ?? false);
-      hidden = output;
-      hiddenStates.push(output);
-      if (weights) attentions.push(weights);
-    }
-    return {
-      lastHiddenState: hidden,
-      ...(options.outputHiddenStates ? { hiddenStates } : {}),
-      ...(options.outputAttentions ? { attentions } : {}),
-    };
+  forward(x: Tensor, range: AttentionRange, options: ForwardOptions): BaseModelOutput {
+    return runBlocks([...this.layer], x, range, options, this.gradientCheckpointing && this.training);
   }
 }

@@ -1,39 +1,23 @@
 import {
-  binaryCrossEntropyWithLogits,
   crossEntropy,
   type Device,
   Dropout,
   LayerNorm,
   Linear,
   type Module,
-  mseLoss,
   type Parameter,
   scope,
   type Tensor,
 } from "@wgrad/tensor";
+import { classificationLoss, extras, type HeadOutput, linearThen } from "../transformer.js";
 import type { DistilBertConfig } from "./config.js";
-import { type BaseModelOutput, type DistilBertInput, linearThen } from "./encoder.js";
+import type { DistilBertInput } from "./encoder.js";
 import { DistilBertModel, DistilBertPreTrainedModel } from "./model.js";
-
-/** Output of a model with a head. */
-export interface HeadOutput extends Omit<BaseModelOutput, "lastHiddenState"> {
-  /** 0-d; present if labels were given. */
-  loss?: Tensor;
-  logits: Tensor;
-}
 
 /** Input of a model with a head. */
 export interface HeadInput extends DistilBertInput {
   /** Classification: [B] i32, or [B, labels] f32 for several labels at once, or [B] f32 for regression. Masked LM: in the shape of `inputIds`, i32, -100 ignored. */
   labels?: Tensor | null;
-}
-
-/** Hidden states and attentions of an encoder's output, where they were asked for. */
-function extras({
-  hiddenStates,
-  attentions,
-}: BaseModelOutput): Pick<BaseModelOutput, "hiddenStates" | "attentions"> {
-  return { ...(hiddenStates ? { hiddenStates } : {}), ...(attentions ? { attentions } : {}) };
 }
 
 /** [B, dim]: the hidden state of each row's first token, [CLS]. */
@@ -67,21 +51,12 @@ export class DistilBertForSequenceClassification extends DistilBertPreTrainedMod
       const pooled = linearThen(this.pre_classifier, firstTokens(encoded.lastHiddenState, input), "relu");
       const logits = this.classifier.forward(this.dropout.forward(pooled));
       const { labels } = input;
-      return { ...(labels ? { loss: this.#loss(logits, labels) } : {}), logits, ...extras(encoded) };
+      return {
+        ...(labels ? { loss: classificationLoss(logits, labels, this.config) } : {}),
+        logits,
+        ...extras(encoded),
+      };
     });
-  }
-
-  #loss(logits: Tensor, labels: Tensor): Tensor {
-    const kind =
-      this.config.problemType ??
-      (this.config.numLabels === 1
-        ? "regression"
-        : labels.dtype === "f32"
-          ? "multi_label_classification"
-          : "single_label_classification");
-    if (kind === "regression") return mseLoss(logits.reshape(labels.shape), labels);
-    if (kind === "multi_label_classification") return binaryCrossEntropyWithLogits(logits, labels);
-    return crossEntropy(logits, labels);
   }
 
   protected override get baseModel(): Module {

@@ -10,8 +10,9 @@ import {
   Tensor,
 } from "@wgrad/tensor";
 import { PreTrainedModel } from "../pretrained-model.js";
+import type { BaseModelOutput } from "../transformer.js";
 import { type DistilBertConfig, distilBertConfigJson } from "./config.js";
-import { type BaseModelOutput, type DistilBertInput, Embeddings, rowsOf, Transformer } from "./encoder.js";
+import { type DistilBertInput, Embeddings, rowsOf, Transformer } from "./encoder.js";
 
 /** Sets one row of a table to 0, in place. */
 function zeroRow(weight: Tensor, row: number): void {

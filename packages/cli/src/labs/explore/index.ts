@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { AutoModel, AutoTokenizer, writeFileAtomic, writeJsonFile } from "@wgrad/models/node";
+import { DistilBertModel } from "@wgrad/models";
+import { AutoTokenizer, fromPretrained, writeFileAtomic, writeJsonFile } from "@wgrad/models/node";
 import { withDevice } from "../../device.js";
 import { UsageError } from "../../errors.js";
 import { hubOptions } from "../../hub.js";
@@ -82,7 +83,7 @@ async function explore({ settings, offline, ui }: LabContext): Promise<unknown> 
   const resolve = hubOptions(offline, ui);
   const tokenizer = await AutoTokenizer.fromPretrained(modelName, resolve);
   return withDevice({}, async (device) => {
-    const { model } = await AutoModel.fromPretrained(device, modelName, {
+    const { model } = await fromPretrained(DistilBertModel, device, modelName, {
       ...resolve,
       onWarning: (message) => ui.note(message),
     });

@@ -1,9 +1,10 @@
 import type { Dataset } from "@wgrad/datasets";
+import { DistilBertModel } from "@wgrad/models";
 import {
   AutoConfig,
-  AutoModel,
   AutoTokenizer,
   type FromPretrainedOptions,
+  fromPretrained,
   resolveModel,
 } from "@wgrad/models/node";
 import { withDevice } from "../../device.js";
@@ -95,7 +96,7 @@ export async function collectFeatures(
   const nameOf = { train: settings.trainSplit, validation: settings.evalSplit, test: settings.testSplit };
   const roles = ROLES.filter((role) => splits.has(nameOf[role]));
   const maxLength = chooseMaxLength(settings.maxLength, {
-    config: await AutoConfig.fromPretrained(modelFolder),
+    config: await AutoConfig.fromPretrained(modelFolder, { modelType: "distilbert" }),
   });
   const digest = await digestOfModel(modelFolder);
   const first = splits.get(nameOf.train);
@@ -152,7 +153,7 @@ async function computeFeatures(
   const found = new Map<Role, Collected>();
   const tokenizer = await AutoTokenizer.fromPretrained(name, resolve);
   await withDevice({}, async (device) => {
-    const { model, info } = await AutoModel.fromPretrained(device, name, {
+    const { model, info } = await fromPretrained(DistilBertModel, device, name, {
       ...resolve,
       onWarning: () => {},
       onWeights: (done, total) => ui.status(`Loading ${name}: ${done} of ${total} weights`),

@@ -2,9 +2,11 @@
  * The lab `imdb-scratch`: the same classifier from random weights and from pretrained ones, trained by a loop of one's own.
  * `model.ts` and `loop.ts` are the example of how to write both; this file loads, prints and saves.
  */
+
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { AutoConfig, AutoModel, AutoTokenizer, writeFileAtomic } from "@wgrad/models/node";
+import { DistilBertModel } from "@wgrad/models";
+import { AutoConfig, AutoTokenizer, fromConfig, fromPretrained, writeFileAtomic } from "@wgrad/models/node";
 import { type Device, manualSeed } from "@wgrad/tensor";
 import { dataCollatorWithFlattening } from "@wgrad/trainer";
 import { withDevice } from "../../device.js";
@@ -196,8 +198,12 @@ async function makeModel(device: Device, start: Start, settings: Settings, offli
   manualSeed(device, settings.seed);
   const base =
     start === "pretrained"
-      ? (await AutoModel.fromPretrained(device, settings.model, { offline })).model
-      : AutoModel.fromConfig(device, await AutoConfig.fromPretrained(settings.model, { offline }));
+      ? (await fromPretrained(DistilBertModel, device, settings.model, { offline })).model
+      : fromConfig(
+          DistilBertModel,
+          device,
+          await AutoConfig.fromPretrained(settings.model, { offline, modelType: "distilbert" }),
+        );
   return new SentimentClassifier(base, { dropout: settings.dropout });
 }
 
