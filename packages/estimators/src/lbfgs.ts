@@ -14,6 +14,8 @@ export interface MinimizeOptions {
   gradientTolerance: number;
   /** A decrease that counts as none, as a share of the value. */
   valueTolerance: number;
+  /** Is called after every iteration. */
+  onIteration?: (iteration: number, value: number) => void;
 }
 
 /** What came of it. */
@@ -61,6 +63,7 @@ export function minimize(objective: Objective, start: Float64Array, options: Min
     const decrease = value - found.value;
     const scale = Math.max(Math.abs(value), Math.abs(found.value), 1);
     ({ x, value, gradient } = found);
+    options.onIteration?.(iteration + 1, value);
     if (decrease <= options.valueTolerance * scale) return { x, iterations: iteration + 1, converged: true };
   }
 }

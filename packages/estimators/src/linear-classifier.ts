@@ -1,6 +1,7 @@
 import { accuracy } from "./classes.js";
 import { expectFitted } from "./errors.js";
-import { type DenseMatrix, type MatrixLike, multiplyRows, toMatrix } from "./matrix.js";
+import { type DenseMatrix, type MatrixLike, toMatrix } from "./matrix.js";
+import { BLOCK, multiplyBlock } from "./products.js";
 
 /** What is learnt: a vector and an intercept for each class, or one of both for two classes. */
 export interface LinearFit {
@@ -50,10 +51,11 @@ export abstract class LinearClassifier {
     const { coef, intercept } = this.fitted;
     const matrix = toMatrix(x, this.constructor.name, coef.columns);
     const out = new Float64Array(matrix.rows * coef.rows);
-    const scores = new Float64Array(matrix.rows);
-    for (let k = 0; k < coef.rows; k++) {
-      multiplyRows(matrix, coef.data, k * coef.columns, scores);
-      for (let i = 0; i < matrix.rows; i++) out[i * coef.rows + k] = scores[i]! + intercept[k]!;
+    for (let from = 0; from < matrix.rows; from += BLOCK) {
+      const count = Math.min(BLOCK, matrix.rows - from);
+      const block = out.subarray(from * coef.rows, (from + count) * coef.rows);
+      multiplyBlock(matrix, from, count, coef.data, coef.rows, block);
+      for (let i = 0; i < block.length; i++) block[i]! += intercept[i % coef.rows]!;
     }
     return out;
   }

@@ -3,6 +3,7 @@ import { expectPositive, type WarningOptions } from "./errors.js";
 import { minimize, type Objective } from "./lbfgs.js";
 import { LinearClassifier } from "./linear-classifier.js";
 import { addRows, type DenseMatrix, type MatrixLike, multiplyRows, toMatrix } from "./matrix.js";
+import { addBlock, BLOCK, multiplyBlock } from "./products.js";
 
 /** Options of {@link LogisticRegression}: scikit-learn's. */
 export interface LogisticRegressionOptions extends WarningOptions {
@@ -16,6 +17,8 @@ export interface LogisticRegressionOptions extends WarningOptions {
   fitIntercept?: boolean;
   /** Default null: 1 each. */
   classWeight?: ClassWeight;
+  /** Is called after every iteration, for those who wait: with how many there were, and the mean loss with its penalty. */
+  onIteration?: (iteration: number, value: number) => void;
 }
 
 /**
@@ -35,6 +38,7 @@ export class LogisticRegression extends LinearClassifier {
       fitIntercept: true,
       classWeight: null,
       onWarning: console.warn,
+      onIteration: () => {},
       ...options,
     };
     for (const name of ["C", "tol", "maxIter"] as const) {
@@ -43,7 +47,7 @@ export class LogisticRegression extends LinearClassifier {
   }
 
   fit(x: MatrixLike, y: ArrayLike<number>): this {
-    const { C, tol, maxIter, fitIntercept, classWeight, onWarning } = this.#options;
+    const { C, tol, maxIter, fitIntercept, classWeight, onWarning, onIteration } = this.#options;
     const matrix = toMatrix(x, "LogisticRegression");
     const classes = findClasses(y, matrix.rows, "LogisticRegression");
     const byClass = weightsOf(classes, classWeight, "LogisticRegression");
@@ -59,6 +63,7 @@ export class LogisticRegression extends LinearClassifier {
       maxIter,
       gradientTolerance: tol,
       valueTolerance: 64 * Number.EPSILON,
+      onIteration,
     });
     if (!converged) {
       onWarning(
@@ -98,68 +103,96 @@ interface LossOptions {
   vectors: number;
 }
 
+/** Adds the gradient of a sum of losses to that of the penalty; returns the sum. x and gradient: coefficients [vectors, D], intercepts [vectors]. */
+type SumOfLosses = (x: Float64Array, gradient: Float64Array) => number;
+
 /** Mean of the weighted losses plus the penalty, over coefficients [vectors, D] and intercepts [vectors]. */
 function lossOf(
   matrix: DenseMatrix,
   classes: Classes,
   weights: Float64Array,
-  options: LossOptions,
+  { C, fitIntercept, vectors }: LossOptions,
 ): Objective {
-  const { rows, columns } = matrix;
-  const { C, fitIntercept, vectors } = options;
+  const coefficients = vectors * matrix.columns;
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  const scores = Array.from({ length: vectors }, () => new Float64Array(rows));
-  const lossAndErrors = vectors === 1 ? binary : multinomial;
+  const losses = (vectors === 1 ? binary : multinomial)(matrix, classes, weights);
   return (x, gradient) => {
-    const coefficients = vectors * columns;
-    scores.forEach((score, k) => {
-      multiplyRows(matrix, x, k * columns, score);
-      const intercept = x[coefficients + k]!;
-      for (let i = 0; i < rows; i++) score[i]! += intercept;
-    });
-    let value = lossAndErrors(scores, classes.index, weights) / total;
+    let penalty = 0;
     gradient.fill(0);
     for (let j = 0; j < coefficients; j++) {
-      value += (x[j]! * x[j]!) / (2 * C * total);
+      penalty += (x[j]! * x[j]!) / (2 * C);
       gradient[j] = x[j]! / C;
     }
-    scores.forEach((errors, k) => {
-      addRows(matrix, errors, gradient, k * columns);
-      if (fitIntercept) gradient[coefficients + k] = errors.reduce((sum, e) => sum + e, 0);
-    });
+    const value = (losses(x, gradient) + penalty) / total;
     for (let j = 0; j < gradient.length; j++) gradient[j]! /= total;
+    if (!fitIntercept) gradient.fill(0, coefficients);
     return value;
   };
 }
 
-/** Sum of the losses of two classes; replaces the scores by their derivatives. */
-function binary([scores]: Float64Array[], index: Int32Array, weights: Float64Array): number {
-  let loss = 0;
-  for (let i = 0; i < index.length; i++) {
-    const score = scores![i]!;
-    // log(1 + exp(z)) without overflow
-    const z = index[i] === 1 ? -score : score;
-    loss += weights[i]! * (Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))));
-    scores![i] = weights[i]! * (sigmoid(score) - index[i]!);
-  }
-  return loss;
+/** Losses of two classes. */
+function binary(matrix: DenseMatrix, { index }: Classes, weights: Float64Array): SumOfLosses {
+  const { rows, columns } = matrix;
+  const errors = new Float64Array(rows);
+  return (x, gradient) => {
+    multiplyRows(matrix, x, 0, errors);
+    const intercept = x[columns]!;
+    let loss = 0;
+    for (let i = 0; i < rows; i++) {
+      const score = errors[i]! + intercept;
+      // log(1 + exp(z)) without overflow
+      const z = index[i] === 1 ? -score : score;
+      loss += weights[i]! * (Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))));
+      errors[i] = weights[i]! * (sigmoid(score) - index[i]!);
+    }
+    addRows(matrix, errors, gradient, 0);
+    gradient[columns] = errors.reduce((sum, e) => sum + e, 0);
+    return loss;
+  };
 }
 
-/** Sum of the cross entropies of K classes; replaces the scores by their derivatives. */
-function multinomial(scores: Float64Array[], index: Int32Array, weights: Float64Array): number {
-  let loss = 0;
-  for (let i = 0; i < index.length; i++) {
-    let most = Number.NEGATIVE_INFINITY;
-    for (const score of scores) most = Math.max(most, score[i]!);
-    let sum = 0;
-    for (const score of scores) sum += Math.exp(score[i]! - most);
-    loss += weights[i]! * (Math.log(sum) + most - scores[index[i]!]![i]!);
-    scores.forEach((score, k) => {
-      const probability = Math.exp(score[i]! - most) / sum;
-      score[i] = weights[i]! * (probability - (index[i] === k ? 1 : 0));
-    });
-  }
-  return loss;
+/** Cross entropies of K classes, a block of rows after the other. */
+function multinomial(
+  matrix: DenseMatrix,
+  { index, classes: { length: width } }: Classes,
+  weights: Float64Array,
+): SumOfLosses {
+  const { rows, columns } = matrix;
+  const block = new Float64Array(BLOCK * width);
+  return (x, gradient) => {
+    const intercepts = x.subarray(width * columns);
+    const ofIntercepts = gradient.subarray(width * columns);
+    let loss = 0;
+    for (let from = 0; from < rows; from += BLOCK) {
+      const count = Math.min(BLOCK, rows - from);
+      multiplyBlock(matrix, from, count, x, width, block);
+      for (let i = 0; i < count; i++) {
+        const at = i * width;
+        const weight = weights[from + i]!;
+        const truth = at + index[from + i]!;
+        let most = Number.NEGATIVE_INFINITY;
+        for (let k = 0; k < width; k++) {
+          const score = block[at + k]! + intercepts[k]!;
+          block[at + k] = score;
+          if (score > most) most = score;
+        }
+        const ofTruth = block[truth]!;
+        let sum = 0;
+        for (let k = at; k < at + width; k++) {
+          const power = Math.exp(block[k]! - most);
+          block[k] = power;
+          sum += power;
+        }
+        loss += weight * (Math.log(sum) + most - ofTruth);
+        const scale = weight / sum;
+        for (let k = at; k < at + width; k++) block[k]! *= scale;
+        block[truth]! -= weight;
+        for (let k = 0; k < width; k++) ofIntercepts[k]! += block[at + k]!;
+      }
+      addBlock(matrix, from, count, block, width, gradient);
+    }
+    return loss;
+  };
 }
 
 function sigmoid(x: number): number {
