@@ -2,6 +2,14 @@
  * Pillow's resampling of 8-bit pictures, bit for bit: antialiased filters as fixed-point coefficients (22 bits after the point), the
  * rows first, the result rounded to bytes, then the columns.
  *
+ * Why not sharp's: from the same pixels its `cubic` kernel is up to 136 levels away from Pillow's picture (25 of the 29 reference pictures
+ * are over 1 level away; it enlarges without Pillow's window and shrinks columns first). This is 0 levels away on all of them.
+ *
+ * Measured (CPU time of one thread, Node 20, a 2-core x64 machine, to 224x224 with the crop): 64x64 0.95 ms, 640x427 3.3 ms; sharp
+ * 2.9 and 2.5. What helped: four taps at a time with the weights in registers (64x64: columns 1.55 -> 0.66 ms, rows 0.33 -> 0.18).
+ * What did not: the columns of the output outermost, so that weights stay in registers over all rows (0.18 for 64x64, but 2.5 instead of
+ * 2.0 for the rows of 500x375).
+ *
  * Method: Pillow's `Image.resize` (filters after Keys 1981, a = -0.5 for bicubic), whose results fixtures/ holds.
  */
 
@@ -34,48 +42,57 @@ const bicubic: Filter = {
   },
 };
 
-/** For each position of the output: where its window begins in the input, how long it is, and its weights. */
+/** For each position of the output: where its window begins in the input, and its weights. */
 interface Windows {
-  /** The length of the longest window: `weights` has that many for each output position, 0 after its own. */
+  /** The length of every window: a multiple of 4 (the loops take four at a time), filled up with weights of 0. */
   taps: number;
   first: Int32Array;
-  count: Int32Array;
   weights: Int32Array;
 }
 
 const remembered = new Map<string, Windows>();
 
 function windowsOf(filter: Filter, from: number, to: number): Windows {
-  // A data set has few sizes; bounded, since a folder of photographs may have many.
   const key = `${filter.support} ${from} ${to}`;
   const known = remembered.get(key);
   if (known) return known;
   const scale = from / to;
   const filterScale = Math.max(scale, 1);
   const support = filter.support * filterScale;
-  const taps = Math.ceil(support) * 2 + 1;
-  const first = new Int32Array(to);
-  const count = new Int32Array(to);
-  const weights = new Int32Array(to * taps);
-  const real = new Float64Array(taps);
+  // Where each window begins and ends, then the weights.
+  const starts = new Int32Array(to);
+  const ends = new Int32Array(to);
+  let longest = 0;
   for (let x = 0; x < to; x++) {
     const center = (x + 0.5) * scale;
-    const start = Math.max(Math.trunc(center - support + 0.5), 0);
-    const length = Math.min(Math.trunc(center + support + 0.5), from) - start;
+    starts[x] = Math.max(Math.trunc(center - support + 0.5), 0);
+    ends[x] = Math.min(Math.trunc(center + support + 0.5), from);
+    longest = Math.max(longest, (ends[x] as number) - (starts[x] as number));
+  }
+  const taps = (longest + 3) & ~3;
+  const first = new Int32Array(to);
+  const weights = new Int32Array(to * taps);
+  const real = new Float64Array(longest);
+  for (let x = 0; x < to; x++) {
+    const start = starts[x] as number;
+    const length = (ends[x] as number) - start;
+    const center = (x + 0.5) * scale;
     let sum = 0;
     for (let i = 0; i < length; i++) {
-      const w = filter.weight((i + start - center + 0.5) * (1 / filterScale));
-      real[i] = w;
-      sum += w;
+      const weight = filter.weight((i + start - center + 0.5) * (1 / filterScale));
+      real[i] = weight;
+      sum += weight;
     }
+    // Moved back where the zeros at its end would reach over the edge.
+    first[x] = Math.max(0, Math.min(start, from - taps));
+    const at = x * taps + start - (first[x] as number);
     for (let i = 0; i < length; i++) {
-      const w = sum === 0 ? (real[i] as number) : (real[i] as number) / sum;
-      weights[x * taps + i] = Math.trunc((w < 0 ? -0.5 : 0.5) + w * (1 << PRECISION));
+      const weight = (real[i] as number) / sum;
+      weights[at + i] = Math.trunc((weight < 0 ? -0.5 : 0.5) + weight * (1 << PRECISION));
     }
-    first[x] = start;
-    count[x] = length;
   }
-  const windows = { taps, first, count, weights };
+  const windows = { taps, first, weights };
+  // A data set has few sizes; bounded, since a folder of photographs may have many.
   if (remembered.size >= 64) remembered.clear();
   remembered.set(key, windows);
   return windows;
@@ -91,30 +108,52 @@ export interface Region {
 
 /** Rows `firstRow` to `firstRow + rows` of the picture, each resampled to the columns of the region. */
 function resampleRows(
-  image: RawImage,
-  w: Windows,
+  data: Uint8Array,
+  width: number,
+  windows: Windows,
   region: Region,
   firstRow: number,
   rows: number,
 ): Uint8Array {
-  const { data, width } = image;
-  const { taps, first, count, weights } = w;
+  const { taps, first, weights } = windows;
   const out = new Uint8ClampedArray(rows * region.width * 3);
+  const endColumn = region.left + region.width;
   let to = 0;
   for (let y = firstRow; y < firstRow + rows; y++) {
     const row = y * width * 3;
-    for (let x = region.left; x < region.left + region.width; x++) {
-      let from = row + (first[x] as number) * 3;
-      let k = x * taps;
-      const end = k + (count[x] as number);
+    for (let x = region.left; x < endColumn; x++) {
+      let at = (row + (first[x] as number) * 3) | 0;
+      let k = (x * taps) | 0;
+      const end = (k + taps) | 0;
       let r = HALF;
       let g = HALF;
       let b = HALF;
-      for (; k < end; k++, from += 3) {
-        const weight = weights[k] as number;
-        r += Math.imul(data[from] as number, weight);
-        g += Math.imul(data[from + 1] as number, weight);
-        b += Math.imul(data[from + 2] as number, weight);
+      for (; k < end; k = (k + 4) | 0, at = (at + 12) | 0) {
+        const w0 = weights[k] as number;
+        const w1 = weights[k + 1] as number;
+        const w2 = weights[k + 2] as number;
+        const w3 = weights[k + 3] as number;
+        r =
+          (r +
+            Math.imul(data[at] as number, w0) +
+            Math.imul(data[at + 3] as number, w1) +
+            Math.imul(data[at + 6] as number, w2) +
+            Math.imul(data[at + 9] as number, w3)) |
+          0;
+        g =
+          (g +
+            Math.imul(data[at + 1] as number, w0) +
+            Math.imul(data[at + 4] as number, w1) +
+            Math.imul(data[at + 7] as number, w2) +
+            Math.imul(data[at + 10] as number, w3)) |
+          0;
+        b =
+          (b +
+            Math.imul(data[at + 2] as number, w0) +
+            Math.imul(data[at + 5] as number, w1) +
+            Math.imul(data[at + 8] as number, w2) +
+            Math.imul(data[at + 11] as number, w3)) |
+          0;
       }
       out[to] = r >> PRECISION;
       out[to + 1] = g >> PRECISION;
@@ -126,24 +165,43 @@ function resampleRows(
 }
 
 /** The rows of the region, each a weighted sum of rows of `data`, which begins with row `firstRow` of the picture. */
-function resampleColumns(data: Uint8Array, w: Windows, region: Region, firstRow: number): Uint8Array {
-  const { taps, first, count, weights } = w;
-  const length = region.width * 3;
+function resampleColumns(data: Uint8Array, windows: Windows, region: Region, firstRow: number): Uint8Array {
+  const { taps, first, weights } = windows;
+  const length = (region.width * 3) | 0;
   const out = new Uint8ClampedArray(region.height * length);
   const sums = new Int32Array(length);
   for (let y = 0; y < region.height; y++) {
-    const from = ((first[y + region.top] as number) - firstRow) * length;
-    const many = count[y + region.top] as number;
-    const k = (y + region.top) * taps;
+    let row0 = (((first[y + region.top] as number) - firstRow) * length) | 0;
+    const start = (y + region.top) * taps;
+    const to = (y * length) | 0;
     sums.fill(HALF);
-    for (let i = 0; i < many; i++) {
-      const weight = weights[k + i] as number;
-      const row = from + i * length;
-      for (let x = 0; x < length; x++)
-        sums[x] = (sums[x] as number) + Math.imul(data[row + x] as number, weight);
+    for (let k = start; k < start + taps; k += 4) {
+      const w0 = weights[k] as number;
+      const w1 = weights[k + 1] as number;
+      const w2 = weights[k + 2] as number;
+      const w3 = weights[k + 3] as number;
+      const row1 = (row0 + length) | 0;
+      const row2 = (row1 + length) | 0;
+      const row3 = (row2 + length) | 0;
+      if (k + 4 < start + taps)
+        for (let x = 0; x < length; x++)
+          sums[x] =
+            (sums[x] as number) +
+            Math.imul(data[row0 + x] as number, w0) +
+            Math.imul(data[row1 + x] as number, w1) +
+            Math.imul(data[row2 + x] as number, w2) +
+            Math.imul(data[row3 + x] as number, w3);
+      else
+        for (let x = 0; x < length; x++)
+          out[to + x] =
+            ((sums[x] as number) +
+              Math.imul(data[row0 + x] as number, w0) +
+              Math.imul(data[row1 + x] as number, w1) +
+              Math.imul(data[row2 + x] as number, w2) +
+              Math.imul(data[row3 + x] as number, w3)) >>
+            PRECISION;
+      row0 = (row3 + length) | 0;
     }
-    const at = y * length;
-    for (let x = 0; x < length; x++) out[at + x] = (sums[x] as number) >> PRECISION;
   }
   return new Uint8Array(out.buffer);
 }
@@ -185,24 +243,37 @@ export function resample(
   const size = { width: region.width, height: region.height };
   if (interpolation === "nearest") return { data: nearest(image, width, height, region), ...size };
   const filter = interpolation === "bilinear" ? bilinear : bicubic;
-  const columns = windowsOf(filter, image.width, width);
-  const rows = windowsOf(filter, image.height, height);
-  const changesHeight = height !== image.height;
+  let part = image.data;
   // Only the rows that the second pass reads.
-  const last = region.top + region.height - 1;
-  const firstRow = changesHeight ? (rows.first[region.top] as number) : region.top;
-  const endRow = changesHeight ? (rows.first[last] as number) + (rows.count[last] as number) : last + 1;
-  let data: Uint8Array;
-  if (width !== image.width) data = resampleRows(image, columns, region, firstRow, endRow - firstRow);
-  else
-    data = cutBytes(image, {
-      left: region.left,
-      top: firstRow,
-      width: region.width,
-      height: endRow - firstRow,
-    });
-  if (changesHeight) data = resampleColumns(data, rows, region, firstRow);
-  return { data, ...size };
+  let firstRow = region.top;
+  let rows = region.height;
+  const vertical = height === image.height ? undefined : windowsOf(filter, image.height, height);
+  if (vertical) {
+    firstRow = vertical.first[region.top] as number;
+    const last = vertical.first[region.top + region.height - 1] as number;
+    rows = Math.min(last + vertical.taps, image.height) - firstRow;
+  }
+  if (width !== image.width) {
+    const horizontal = windowsOf(filter, image.width, width);
+    const padded = withSlack(part, image.width, horizontal.taps, 3);
+    part = resampleRows(padded, image.width, horizontal, region, firstRow, rows);
+  } else part = cutBytes(image, { left: region.left, top: firstRow, width: region.width, height: rows });
+  if (vertical) {
+    const padded = withSlack(part, image.height, vertical.taps, region.width * 3);
+    part = resampleColumns(padded, vertical, region, firstRow);
+  }
+  return { data: part, ...size };
+}
+
+/**
+ * Where the picture is shorter than a window (a few pixels), the zero weights at its end read what follows: here are bytes to be read.
+ * V8 would compile the loops for reads out of bounds, which slows every later picture.
+ */
+function withSlack(data: Uint8Array, length: number, taps: number, stride: number): Uint8Array {
+  if (length >= taps) return data;
+  const out = new Uint8Array(data.length + taps * stride);
+  out.set(data);
+  return out;
 }
 
 /** The bytes of a part of the picture. */

@@ -22,6 +22,12 @@ export class ModelsError extends Error {
 export class TokenizerError extends ModelsError {}
 
 /**
+ * An image processor that cannot be built, or pictures that it cannot follow: `E_IMAGE_PROCESSOR_CONFIG`, `E_IMAGE_PROCESSOR_INPUT`,
+ * `E_IMAGE_PROCESSOR_SAVE`.
+ */
+export class ImageProcessorError extends ModelsError {}
+
+/**
  * A name that leads nowhere: `E_MODEL_NOT_FOUND`, `E_DATASET_NOT_FOUND` (no such folder, nothing of that name on the hub),
  * `E_MODEL_FOLDER` (a folder without the files of a model), `E_HUB_OFFLINE` (not in the cache and the network is not to be used),
  * `E_HUB_REVISION` (a revision that cannot be one). Or the hub: `E_HUB_UNREACHABLE`, `E_HUB_ACCESS` (401, 403), `E_HUB_RATE_LIMIT` (429),

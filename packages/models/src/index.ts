@@ -18,6 +18,7 @@ export type { BaseModelOutputWithPooling } from "./clip/encoder.js";
 export { clipLoss } from "./clip/loss.js";
 export { type CLIPInput, CLIPModel, type CLIPOutput } from "./clip/model.js";
 export { CLIPPreTrainedModel } from "./clip/pretrained.js";
+export { CLIPProcessor, type CLIPProcessorInput, type CLIPProcessorOutput } from "./clip/processor.js";
 export {
   type CLIPTextInput,
   CLIPTextModel,
@@ -38,7 +39,21 @@ export {
   type HeadInput,
 } from "./distilbert/heads.js";
 export { DistilBertModel, DistilBertPreTrainedModel } from "./distilbert/model.js";
-export { ConfigError, FileError, HubError, ModelsError, TokenizerError, WeightsError } from "./errors.js";
+export {
+  ConfigError,
+  FileError,
+  HubError,
+  ImageProcessorError,
+  ModelsError,
+  TokenizerError,
+  WeightsError,
+} from "./errors.js";
+export {
+  CLIPImageProcessor,
+  type CLIPImageProcessorOptions,
+  type ImageSize,
+  type PixelValues,
+} from "./image-processor/clip.js";
 export {
   type LoadingInfo,
   newlyInitializedWarning,

@@ -17,6 +17,7 @@ export {
   tensorSources,
   weightSource,
 } from "./auto.js";
+export { AutoProcessor } from "./clip/processor-node.js";
 export {
   openSafetensors,
   openWeights,
@@ -42,4 +43,5 @@ export {
   resolveModel,
   type SelectFiles,
 } from "./hub/index.js";
+export { AutoImageProcessor } from "./image-processor/node.js";
 export { AutoTokenizer } from "./tokenizer/node.js";

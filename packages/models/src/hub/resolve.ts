@@ -45,7 +45,7 @@ export interface ResolveOptions {
 }
 
 /** What the folder must hold for the caller; `any`: a model or an adapter. */
-export type Needs = "model" | "config" | "tokenizer" | "adapter" | "any";
+export type Needs = "model" | "config" | "tokenizer" | "processor" | "adapter" | "any";
 
 const needed: Record<Needs, { files: readonly RegExp[]; words: string }> = {
   model: {
@@ -54,6 +54,10 @@ const needed: Record<Needs, { files: readonly RegExp[]; words: string }> = {
   },
   config: { files: [/^config\.json$/], words: "config.json" },
   tokenizer: { files: [/^tokenizer\.json$/], words: "tokenizer.json (and tokenizer_config.json)" },
+  processor: {
+    files: [/^(pre)?processor_config\.json$/],
+    words: "preprocessor_config.json (or processor_config.json)",
+  },
   adapter: {
     files: [/^adapter_config\.json$/, /^adapter_model\.safetensors$/],
     words: "adapter_config.json and adapter_model.safetensors",
@@ -231,7 +235,8 @@ async function expectFiles(folder: string, needs: Needs, others: readonly string
   } else if (needs === "tokenizer" && names.some((name) => /^vocab\./.test(name))) {
     hint = " Write tokenizer.json in Python: AutoTokenizer.from_pretrained(folder).save_pretrained(folder).";
   }
-  const kind = needs === "tokenizer" || needs === "adapter" ? needs : "model";
+  const kinds = { tokenizer: "tokenizer", adapter: "adapter", processor: "image processor" };
+  const kind = needs in kinds ? kinds[needs as keyof typeof kinds] : "model";
   throw new HubError(
     "E_MODEL_FOLDER",
     `${folder} is no ${kind} folder: it needs ${needed[needs].words}. ${found}${hint}`,
