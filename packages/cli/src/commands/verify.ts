@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Device } from "@wgrad/tensor";
@@ -11,7 +11,6 @@ import { machine } from "../training/monitor.js";
 import type { Ui } from "../ui.js";
 import { examples, type Verb } from "../verb.js";
 import type { ReportRow } from "../verify/compare.js";
-import { skippedRow } from "../verify/compare.js";
 
 interface Flags {
   json?: boolean;
@@ -134,7 +133,7 @@ async function runSets(
     else if (set === "runs")
       await (await import("../verify/runs.js")).verifyRuns(device, place, folder, onRow, note);
     else if (set === "peft") await (await import("../verify/peft.js")).verifyPeft(device, place, onRow);
-    else onRow(skippedRow(set, "all", await countImages(place), "pictures are not read by this version"));
+    else await (await import("../verify/images.js")).verifyImages(place, onRow);
   }
   ui.done();
   return rows;
@@ -203,9 +202,4 @@ function throttledNote(ui: Ui): (text: string) => void {
     last = now;
     ui.note(text);
   };
-}
-
-async function countImages(folder: string): Promise<number> {
-  const files = join(folder, "files");
-  return (await readdir(existsSync(files) ? files : folder)).length;
 }
