@@ -1,7 +1,7 @@
 import { RandomSampler, SequentialSampler } from "@wgrad/datasets";
 import { describe, expect, it } from "vitest";
 import { BatchQueue, exampleLengths, type TrainerDataset } from "./batch-queue.js";
-import { dataCollatorWithPadding, type Example } from "./data-collator.js";
+import { dataCollatorWithPadding, type Example, type TokenBatch } from "./data-collator.js";
 import { LengthGroupedSampler, LengthSortedSampler } from "./samplers.js";
 
 /** A data set of one's own: example i has the token i + 1 and a length of its own. */
@@ -62,7 +62,7 @@ describe("BatchQueue", () => {
     while (queue.remaining > 0) {
       const { batch } = await queue.next();
       queue.fill();
-      order.push(batch.inputIds[0]!);
+      order.push((batch as TokenBatch).inputIds[0]!);
     }
     expect(order).toEqual([1, 5, 9, 13, 17]);
     expect(most).toBe(3);

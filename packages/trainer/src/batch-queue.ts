@@ -1,9 +1,9 @@
 import type { Sampler, SamplerState } from "@wgrad/datasets";
-import type { AsyncDataCollator, CollatedBatch, DataCollator, Example } from "./data-collator.js";
+import type { AnyDataCollator, CollatedBatch, Example } from "./data-collator.js";
 import { TrainerError } from "./errors.js";
 
 /** What a trainer needs of a data set: `Dataset` of `@wgrad/datasets`, or an object of one's own. */
-export interface TrainerDataset<E = Example> {
+export interface TrainerDataset<E extends object = object> {
   /** Examples. */
   readonly numRows: number;
   /** One example. */
@@ -43,7 +43,7 @@ interface Pending {
 export class BatchQueue {
   readonly sampler: Sampler;
   readonly #dataset: TrainerDataset;
-  readonly #collate: DataCollator | AsyncDataCollator;
+  readonly #collate: AnyDataCollator;
   readonly #options: BatchQueueOptions;
   #rows: Iterator<number> | null = null;
   #pending: Pending[] = [];
@@ -55,7 +55,7 @@ export class BatchQueue {
   constructor(
     dataset: TrainerDataset,
     sampler: Sampler,
-    collate: DataCollator | AsyncDataCollator,
+    collate: AnyDataCollator,
     options: BatchQueueOptions,
   ) {
     this.#dataset = dataset;
@@ -154,6 +154,11 @@ export class BatchQueue {
   }
 }
 
+/** Whether the examples of a data set are tokenized texts, whose lengths differ. */
+export function hasTokens(dataset: TrainerDataset): boolean {
+  return dataset.numRows > 0 && (dataset.at(0) as Partial<Example>).inputIds !== undefined;
+}
+
 const lengthsOf = new WeakMap<object, { column: string | null; lengths: Uint32Array }>();
 
 /**
@@ -164,7 +169,7 @@ export function exampleLengths(dataset: TrainerDataset, column: string | null = 
   const known = lengthsOf.get(dataset);
   if (known && known.column === column && known.lengths.length === dataset.numRows) return known.lengths;
   const lengths = Uint32Array.from({ length: dataset.numRows }, (_, i) => {
-    const example = dataset.at(i) as Example & Record<string, unknown>;
+    const example = dataset.at(i) as Partial<Example> & Record<string, unknown>;
     const given = column === null ? undefined : example[column];
     return typeof given === "number" || typeof given === "bigint"
       ? Number(given)

@@ -60,8 +60,28 @@ export interface FlattenedBatch {
   extra?: Readonly<Record<string, HostTensor>>;
 }
 
+/** A batch of texts on the host. */
+export type TokenBatch = PaddedBatch | FlattenedBatch;
+
+/** A batch on the host for a model of any kind: its inputs by the names that the model's forward takes, such as `pixelValues`. */
+export interface TensorBatch {
+  /** Each with B as its first size, unless it is the same for all examples. */
+  inputs: Readonly<Record<string, HostTensor>>;
+  /** [B], or [B, …]; -100 where an example is to be left out of loss and metrics */
+  labels?: Int32Array | Float32Array;
+  /** B */
+  batchSize: number;
+  /** Tokens or patches that the model sees, for the counts of a run; default 0. */
+  numTokens?: number;
+}
+
 /** A batch on the host. */
-export type CollatedBatch = PaddedBatch | FlattenedBatch;
+export type CollatedBatch = TokenBatch | TensorBatch;
+
+/** Whether a batch is made of tokens, padded or one behind the other. */
+export function isTokenBatch(batch: CollatedBatch): batch is TokenBatch {
+  return "inputIds" in batch;
+}
 
 /** Which examples a collator is given: what random choices may depend on, so that a resumed run makes the same ones. */
 export interface CollateContext {
@@ -74,13 +94,21 @@ export interface CollateContext {
 }
 
 /** From examples to a batch. */
-export type DataCollator = (examples: readonly Example[], context?: CollateContext) => CollatedBatch;
+export type DataCollator<E extends object = Example, B extends CollatedBatch = CollatedBatch> = (
+  examples: readonly E[],
+  context?: CollateContext,
+) => B;
 
 /** From examples to a batch that comes later: one that reads files or decodes. See `dataloaderNumWorkers`. */
-export type AsyncDataCollator = (
-  examples: readonly Example[],
+export type AsyncDataCollator<E extends object = Example, B extends CollatedBatch = CollatedBatch> = (
+  examples: readonly E[],
   context?: CollateContext,
-) => Promise<CollatedBatch>;
+) => Promise<B>;
+
+/** A collator of whatever examples its data set has; the method's form lets each name the type of its own. */
+export type AnyDataCollator = {
+  collate(examples: readonly object[], context?: CollateContext): CollatedBatch | Promise<CollatedBatch>;
+}["collate"];
 
 /** Options of `dataCollatorWithPadding`. */
 export interface PaddingOptions {

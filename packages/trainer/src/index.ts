@@ -15,6 +15,7 @@ export {
 } from "./check-arguments.js";
 export { latestCheckpoint, listCheckpoints, recoverCheckpoints } from "./checkpoint-folders.js";
 export {
+  type AnyDataCollator,
   type AsyncDataCollator,
   type CollateContext,
   type CollatedBatch,
@@ -25,8 +26,11 @@ export {
   type FlattenedBatch,
   type FlatteningOptions,
   type HostTensor,
+  isTokenBatch,
   type PaddedBatch,
   type PaddingOptions,
+  type TensorBatch,
+  type TokenBatch,
 } from "./data-collator.js";
 export { DefaultFlowCallback } from "./default-flow.js";
 export { EarlyStoppingCallback } from "./early-stopping.js";
@@ -52,14 +56,20 @@ export {
   type EvalPrediction,
   perClassMetrics,
 } from "./metrics.js";
-export { IGNORED_LABEL, type ModelInputs, type TrainableModel, uploadBatch } from "./model-inputs.js";
+export {
+  type AnyModel,
+  IGNORED_LABEL,
+  type ModelInputs,
+  type ModelOutputs,
+  type TrainableModel,
+  uploadBatch,
+} from "./model-inputs.js";
 export type { TrainerOptimizer } from "./optimizers.js";
 export type { PredictionOptions, PredictionOutput } from "./prediction-loop.js";
 export { LengthGroupedSampler, LengthSortedSampler } from "./samplers.js";
 export type { LrScheduler, Schedule } from "./schedule.js";
 export {
   type LossOptions,
-  type ModelOutputs,
   type ProcessingClass,
   Trainer,
   type TrainerOptions,

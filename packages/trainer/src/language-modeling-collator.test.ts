@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { CollatedBatch, Example } from "./data-collator.js";
+import type { Example, TokenBatch } from "./data-collator.js";
 import { dataCollatorForLanguageModeling } from "./language-modeling-collator.js";
 
 const tokenizer = { padTokenId: 0, maskTokenId: 4, allSpecialIds: [0, 1, 2, 3, 4], fullVocabSize: 1000 };
@@ -12,7 +12,7 @@ const all = rows.map((_, i) => i);
 const context = (indices: number[], epoch = 0, training = true) => ({ indices, epoch, training });
 
 /** Share of the tokens of each fate. */
-function fates(batch: CollatedBatch) {
+function fates(batch: TokenBatch) {
   const counts = { chosen: 0, mask: 0, kept: 0, random: 0 };
   batch.labels!.forEach((label, t) => {
     if (label === -100) return;

@@ -6,6 +6,7 @@ import {
   dataCollatorWithFlattening,
   dataCollatorWithPadding,
   type Example,
+  type TokenBatch,
 } from "./data-collator.js";
 import { TrainerError } from "./errors.js";
 import { IGNORED_LABEL } from "./model-inputs.js";
@@ -44,7 +45,7 @@ const EVALUATION = 0x80000000;
 export function dataCollatorForLanguageModeling(
   tokenizer: MaskingTokenizer,
   options: LanguageModelingOptions = {},
-): DataCollator {
+): DataCollator<Example, TokenBatch> {
   const { mlmProbability = 0.15, maskReplaceProb = 0.8, randomReplaceProb = 0.1, seed = 42 } = options;
   const { maskTokenId, fullVocabSize } = tokenizer;
   if (maskTokenId === undefined)

@@ -1,3 +1,5 @@
+import { IGNORED_LABEL } from "./model-inputs.js";
+
 /** What `computeMetrics` gets: the predictions of all examples and their labels. */
 export interface EvalPrediction {
   /** [numExamples, numLabels], row-major; see `predictionsShape`. */
@@ -36,11 +38,11 @@ export function argmaxRows(predictions: Float32Array, numLabels: number): Int32A
   return out;
 }
 
-/** counts[truth][predicted] */
+/** counts[truth][predicted]; an example whose label is -100 is left out. */
 export function confusionMatrix(truth: Int32Array, predicted: Int32Array, numLabels: number): number[][] {
   const counts = Array.from({ length: numLabels }, () => new Array<number>(numLabels).fill(0));
   truth.forEach((t, i) => {
-    counts[t]![predicted[i]!]!++;
+    if (t !== IGNORED_LABEL) counts[t]![predicted[i]!]!++;
   });
   return counts;
 }
@@ -58,12 +60,15 @@ export function perClassMetrics(confusion: readonly (readonly number[])[]): Clas
   });
 }
 
-/** Accuracy and the averages of precision, recall and F1 weighted by class size, as scikit-learn's `average="weighted"`. */
+/**
+ * Accuracy and the averages of precision, recall and F1 weighted by class size, as scikit-learn's `average="weighted"`. Examples whose label
+ * is -100 are left out.
+ */
 export function classificationMetrics(prediction: EvalPrediction): Record<string, number> {
   const { predictions, labelIds, numLabels } = prediction;
   const predicted = argmaxRows(predictions, numLabels);
   const classes = perClassMetrics(confusionMatrix(labelIds, predicted, numLabels));
-  const total = labelIds.length;
+  const total = classes.reduce((sum, { support }) => sum + support, 0);
   const weighted = (key: "precision" | "recall" | "f1") =>
     classes.reduce((sum, c) => sum + c[key] * c.support, 0) / total;
   const hits = predicted.reduce((sum, p, i) => sum + (p === labelIds[i] ? 1 : 0), 0);

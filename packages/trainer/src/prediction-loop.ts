@@ -1,10 +1,10 @@
 import { noGrad, scope, type Tensor } from "@wgrad/tensor";
 import { BatchQueue, type QueuedBatch, type TrainerDataset } from "./batch-queue.js";
 import type { CallbackHandler } from "./callback-handler.js";
-import type { AsyncDataCollator, DataCollator } from "./data-collator.js";
+import { type AnyDataCollator, isTokenBatch } from "./data-collator.js";
 import { TrainerError } from "./errors.js";
 import type { EvalPrediction } from "./metrics.js";
-import { hasTokenLabels, itemsOf, type ModelInputs } from "./model-inputs.js";
+import { hasTokenLabels, itemsOf, type ModelInputs, type ModelOutputs } from "./model-inputs.js";
 import { inPrecision, prepared } from "./precision.js";
 import { PredictionTable } from "./prediction-table.js";
 import type { Trainer } from "./trainer.js";
@@ -33,7 +33,7 @@ interface LoopOptions extends PredictionOptions {
   trainer: Trainer;
   handler: CallbackHandler;
   dataset: TrainerDataset;
-  collate: DataCollator | AsyncDataCollator;
+  collate: AnyDataCollator;
   metricKeyPrefix: string;
   /** Gather nothing but the loss. */
   lossOnly: boolean;
@@ -78,7 +78,7 @@ export async function predictionLoop(options: LoopOptions): Promise<PredictionOu
       }
       if (batch.labels && !lossOnly)
         tables.labels.add(batch.labels, labelShape(batch), batch, indices, hasTokenLabels(batch));
-      if (wantsInputs && !lossOnly) {
+      if (wantsInputs && !lossOnly && isTokenBatch(batch)) {
         const flat = "cuSeqlens" in batch;
         const shape = flat ? [batch.length] : [batch.batchSize, batch.length];
         tables.inputs.add(batch.inputIds, shape, batch, indices, true);
@@ -150,14 +150,19 @@ function computeBatch(
   const { loss, logits } = inPrecision(args, () =>
     inputs.labels
       ? trainer.computeLoss(inputs, { numItemsInBatch: null })
-      : { loss: null, ...model.forward(inputs) },
+      : { loss: null, ...(model.forward(inputs) as Partial<ModelOutputs>) },
   );
   if (lossOnly) return { loss: loss ?? null, output: null, perToken: false };
+  if (!logits)
+    throw new TrainerError(
+      "E_DATA",
+      `${model.constructor.name} gives no logits to predict from. Override computeLoss to return some, or give predictionLossOnly.`,
+    );
   const output = preprocessLogitsForMetrics?.(logits, inputs.labels ?? null) ?? logits;
   const flat = "cuSeqlens" in batch;
   const isTokenwise = flat
     ? logits.size(0) === batch.length && (batch.length !== batch.batchSize || hasTokenLabels(batch))
-    : logits.rank >= 3;
+    : isTokenBatch(batch) && logits.rank >= 3;
   const keepsTokens = output.size(0) === logits.size(0) && (flat || output.size(1) === logits.size(1));
   const perToken = isTokenwise && keepsTokens;
   if (!perToken && output.size(0) !== batch.batchSize)
@@ -169,6 +174,6 @@ function computeBatch(
 }
 
 function labelShape(batch: QueuedBatch["batch"]): readonly number[] {
-  if (!hasTokenLabels(batch)) return [batch.batchSize];
+  if (!isTokenBatch(batch) || !hasTokenLabels(batch)) return [batch.batchSize];
   return "cuSeqlens" in batch ? [batch.length] : [batch.batchSize, batch.length];
 }

@@ -1,4 +1,4 @@
-import type { CollatedBatch } from "./data-collator.js";
+import { type CollatedBatch, isTokenBatch } from "./data-collator.js";
 import { TrainerError } from "./errors.js";
 
 /** What pads rows of different length, as in transformers. */
@@ -73,6 +73,7 @@ export class PredictionTable {
 
 /** First token of an example of a batch, and how many there are. */
 function tokensOf(batch: CollatedBatch, i: number): [from: number, length: number] {
+  if (!isTokenBatch(batch)) return [i, 1];
   if ("cuSeqlens" in batch) return [batch.cuSeqlens[i]!, batch.cuSeqlens[i + 1]! - batch.cuSeqlens[i]!];
   const { length, attentionMask } = batch;
   let end = length;

@@ -9,7 +9,12 @@ import { openDevice } from "@wgrad/tensor/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { TrainerDataset } from "./batch-queue.js";
 import type { CallbackState, TrainerCallback } from "./callbacks.js";
-import { dataCollatorWithFlattening, dataCollatorWithPadding, type Example } from "./data-collator.js";
+import {
+  type CollateContext,
+  dataCollatorWithFlattening,
+  dataCollatorWithPadding,
+  type Example,
+} from "./data-collator.js";
 import { EarlyStoppingCallback } from "./early-stopping.js";
 import { dataCollatorForLanguageModeling } from "./language-modeling-collator.js";
 import { classificationMetrics, type EvalPrediction } from "./metrics.js";
@@ -235,7 +240,7 @@ describe("what a subclass and the arguments choose", () => {
         "own",
         { maxSteps: 4, lrSchedulerType: "linear", dataloaderNumWorkers: 2 },
         {
-          dataCollator: async (examples, context) => {
+          dataCollator: async (examples: readonly Example[], context?: CollateContext) => {
             if (context?.training) firsts.push(context.indices[0]!);
             await new Promise((resolve) => setTimeout(resolve, 1));
             return flatten(examples);

@@ -1,15 +1,21 @@
 import { RandomSampler, type Sampler, SequentialSampler } from "@wgrad/datasets";
 import { crossEntropy, type Device, type GradScaler, manualSeed, type Tensor } from "@wgrad/tensor";
-import { exampleLengths, type TrainerDataset } from "./batch-queue.js";
+import { exampleLengths, hasTokens, type TrainerDataset } from "./batch-queue.js";
 import { CallbackHandler } from "./callback-handler.js";
 import type { LogEntry, TrainerCallback, TrainerControl, TrainerState } from "./callbacks.js";
 import { trainingArguments } from "./check-arguments.js";
 import { saveModel } from "./checkpoint.js";
-import type { AsyncDataCollator, CollatedBatch, DataCollator } from "./data-collator.js";
+import type { AnyDataCollator, CollatedBatch } from "./data-collator.js";
 import { DefaultFlowCallback } from "./default-flow.js";
 import { TrainerError } from "./errors.js";
 import { getReportingCallbacks } from "./loggers/index.js";
-import { type ModelInputs, type TrainableModel, uploadBatch } from "./model-inputs.js";
+import {
+  type AnyModel,
+  type ModelInputs,
+  type ModelOutputs,
+  type TrainableModel,
+  uploadBatch,
+} from "./model-inputs.js";
 import { decayParameterNames, makeOptimizer, type TrainerOptimizer } from "./optimizers.js";
 import { type PredictionOptions, type PredictionOutput, predictionLoop } from "./prediction-loop.js";
 import { LengthGroupedSampler, LengthSortedSampler } from "./samplers.js";
@@ -23,12 +29,6 @@ export interface ProcessingClass {
   savePretrained(folder: string): Promise<unknown>;
 }
 
-/** What a model gave for a batch. */
-export interface ModelOutputs {
-  logits: Tensor;
-  loss?: Tensor | null;
-}
-
 /** What a loss may ask for beside the batch. */
 export interface LossOptions {
   /**
@@ -40,14 +40,14 @@ export interface LossOptions {
 
 /** What a `Trainer` is made of. */
 export interface TrainerOptions extends PredictionOptions {
-  model: TrainableModel;
+  model: TrainableModel | AnyModel;
   args?: Partial<TrainingArguments>;
-  /** Tokenized examples: `inputIds`, `attentionMask` and `label`, or what the collator takes. */
+  /** Examples as the collator takes them; for `dataCollatorWithPadding`: `inputIds`, `attentionMask` and `label`. */
   trainDataset?: TrainerDataset;
   /** To evaluate on; several by name give metrics such as `eval_<name>_loss`. */
   evalDataset?: TrainerDataset | Readonly<Record<string, TrainerDataset>>;
   /** Examples → batch; an async one is awaited. */
-  dataCollator: DataCollator | AsyncDataCollator;
+  dataCollator: AnyDataCollator;
   processingClass?: ProcessingClass;
   /** The loss from outputs and labels, in place of the model's own: its sum divided by `numItemsInBatch` (null in evaluation: its mean). */
   computeLossFunc?: (outputs: ModelOutputs, labels: Tensor, options: LossOptions) => Tensor;
@@ -72,6 +72,7 @@ export interface TrainOutput {
  * Subclass it to change `computeLoss`, `prepareInputs`, `createOptimizer`, `createScheduler`, `getTrainSampler`, `getEvalSampler` or `log`.
  */
 export class Trainer {
+  /** Typed as a model with a head; one without is used by the `computeLoss` of a subclass alone. */
   readonly model: TrainableModel;
   readonly args: Readonly<TrainingArguments>;
   readonly state: TrainerState;
@@ -94,7 +95,7 @@ export class Trainer {
   /** @throws TrainerError for arguments that are unknown or out of range */
   constructor(options: TrainerOptions) {
     this.#options = options;
-    this.model = options.model;
+    this.model = options.model as TrainableModel;
     this.args = trainingArguments(options.args);
     this.state = newTrainerState();
     this.control = {
@@ -199,8 +200,9 @@ export class Trainer {
     );
   }
 
-  /** The order of an evaluation: the longest examples first, so that little is padded. Results come in the order of the data set all the same. */
+  /** The order of an evaluation: the longest texts first, so that little is padded. Results come in the order of the data set all the same. */
   getEvalSampler(dataset: TrainerDataset): Sampler {
+    if (!hasTokens(dataset)) return new SequentialSampler(dataset.numRows);
     return new LengthSortedSampler(exampleLengths(dataset));
   }
 
@@ -213,14 +215,19 @@ export class Trainer {
    * Loss and logits of a batch: the mean over its labels, unless `lossIsScaledForGa`. Override it for another loss. Runs inside the
    * step's scope, and with `args.capture` only when a step is recorded: what changes from step to step must come from the batch.
    */
-  computeLoss(inputs: ModelInputs, options: LossOptions): { loss: Tensor; logits: Tensor } {
+  computeLoss(inputs: ModelInputs, options: LossOptions): { loss: Tensor; logits: Tensor | null } {
     const { labels } = inputs;
     const func = this.#options.computeLossFunc;
     const smoothing = this.args.labelSmoothingFactor;
     if (labels && (func || smoothing > 0)) {
       const outputs = this.model.forward({ ...inputs, labels: null });
-      if (func) return { loss: func(outputs, labels, options), logits: outputs.logits };
-      const { logits } = outputs;
+      const { logits } = outputs as Partial<ModelOutputs>;
+      if (func) return { loss: func(outputs, labels, options), logits: logits ?? null };
+      if (!logits)
+        throw new TrainerError(
+          "E_DATA",
+          `labelSmoothingFactor needs a model with logits, and ${this.model.constructor.name} gives none. Leave it out.`,
+        );
       const rows = logits.reshape([-1, logits.size(-1)]);
       return { loss: crossEntropy(rows, labels.reshape([-1]), { labelSmoothing: smoothing }), logits };
     }
@@ -230,7 +237,7 @@ export class Trainer {
         "E_DATA",
         "the model gave no loss: the data set has no column label. Rename the column that holds the classes to label.",
       );
-    return { loss: output.loss, logits: output.logits };
+    return { loss: output.loss, logits: (output as Partial<ModelOutputs>).logits ?? null };
   }
 
   /**

@@ -9,7 +9,7 @@ import {
   removeCheckpoint,
   rotateCheckpoints,
 } from "./checkpoint-folders.js";
-import type { AsyncDataCollator, CollatedBatch, DataCollator } from "./data-collator.js";
+import { type AnyDataCollator, type CollatedBatch, isTokenBatch } from "./data-collator.js";
 import { TrainerError } from "./errors.js";
 import { asScheduler, type LrScheduler } from "./schedule.js";
 import { TrainStep } from "./train-step.js";
@@ -21,7 +21,7 @@ export interface TrainingLoopOptions {
   trainer: Trainer;
   handler: CallbackHandler;
   dataset: TrainerDataset;
-  collate: DataCollator | AsyncDataCollator;
+  collate: AnyDataCollator;
   /** Whether a stop was asked for. */
   isStopRequested: () => boolean;
 }
@@ -149,8 +149,9 @@ export class TrainingLoop {
 
   #count(batch: CollatedBatch): void {
     const { args, state } = this.#trainer;
-    const withPadding = batch.inputIds.length;
-    const tokens = args.includeNumInputTokensSeen === "all" ? withPadding : batch.numTokens;
+    const counted = batch.numTokens ?? 0;
+    const withPadding = isTokenBatch(batch) ? batch.inputIds.length : counted;
+    const tokens = args.includeNumInputTokensSeen === "all" ? withPadding : counted;
     state.numInputTokensSeen += tokens;
     state.totalFlos += 6 * withPadding * this.#denseParameters;
   }

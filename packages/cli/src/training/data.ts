@@ -16,6 +16,7 @@ import {
   dataCollatorWithFlattening,
   dataCollatorWithPadding,
   type Example,
+  type TokenBatch,
 } from "@wgrad/trainer";
 import { CommandError, UsageError } from "../errors.js";
 import { hubOptions } from "../hub.js";
@@ -290,7 +291,7 @@ export interface BatchSettings {
 export function collatorOf(
   tokenizer: Pick<PreTrainedTokenizer, "padTokenId">,
   { paddingFree, padToMultipleOf }: BatchSettings,
-): DataCollator {
+): DataCollator<Example, TokenBatch> {
   return paddingFree
     ? dataCollatorWithFlattening(tokenizer, { padToMultipleOf: padToMultipleOf ?? 64 })
     : dataCollatorWithPadding(tokenizer, { padToMultipleOf: padToMultipleOf ?? 8 });

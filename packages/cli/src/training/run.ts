@@ -5,10 +5,10 @@ import { readJsonFile, readTextIfThere, writeFileAtomic } from "@wgrad/models/no
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import { PeftModel } from "@wgrad/peft";
 import {
+  type AnyDataCollator,
   argmaxRows,
   classificationMetrics,
   confusionMatrix,
-  type DataCollator,
   type EvalPrediction,
   type Example,
   type LogEntry,
@@ -70,7 +70,7 @@ export interface MonitoredRun
     | "callbacks"
     | "ownKernels"
   > {
-  collator: DataCollator;
+  collator: AnyDataCollator;
   /** Null: the loss alone is measured. */
   computeMetrics: ((prediction: EvalPrediction) => Record<string, number>) | null;
 }

@@ -1,6 +1,6 @@
 import type { DistilBertModel } from "@wgrad/models";
 import { type Device, noGrad, scope, Tensor } from "@wgrad/tensor";
-import type { CollatedBatch, DataCollator } from "@wgrad/trainer";
+import type { DataCollator, Example, TokenBatch } from "@wgrad/trainer";
 
 /** Features of the examples of a split. N examples, D the width of the model. */
 export interface SplitFeatures {
@@ -20,7 +20,7 @@ export interface SplitFeatures {
 export interface ExtractOptions {
   /** Examples a forward pass. */
   batchSize: number;
-  collate: DataCollator;
+  collate: DataCollator<Example, TokenBatch>;
   /** Called after each batch. */
   onBatch?: (batch: number) => void;
 }
@@ -62,7 +62,7 @@ export async function extractFeatures(
 }
 
 /** The tensors of a batch. */
-function upload(device: Device, batch: CollatedBatch) {
+function upload(device: Device, batch: TokenBatch) {
   const { batchSize, length } = batch;
   const tensor = (data: Int32Array, shape: readonly number[]) => Tensor.from(device, data, shape);
   return "cuSeqlens" in batch
@@ -82,7 +82,7 @@ function upload(device: Device, batch: CollatedBatch) {
  * @param hidden [T, D], or [B, T, D] with padding behind the tokens of each row
  * @param start row of `features` that the batch begins at
  */
-function pool(hidden: Float32Array, batch: CollatedBatch, start: number, features: SplitFeatures): void {
+function pool(hidden: Float32Array, batch: TokenBatch, start: number, features: SplitFeatures): void {
   const { columns, cls, mean } = features;
   const sum = new Float64Array(columns);
   for (let i = 0; i < batch.batchSize; i++) {
