@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { build } from "esbuild";
 import type { ViteUserConfig } from "vitest/config";
 
 // Mesa's drivers want a folder here and complain on every start without one.
@@ -21,6 +23,36 @@ const texts = {
   },
 };
 
+const WORKER = /new URL\("\.\/([\w-]+)\.worker\.js", import\.meta\.url\)/g;
+
+/** Builds the file of a worker thread from its source, as the package's build does: Node starts no thread from TypeScript. */
+const workers = {
+  name: "worker-threads",
+  enforce: "pre" as const,
+  async transform(code: string, id: string) {
+    const source = dirname(id.split("?")[0] ?? id);
+    let changed = code;
+    for (const [url, name] of code.matchAll(WORKER)) {
+      // In node_modules, so that the packages it imports are found from there.
+      const outfile = resolve(
+        import.meta.dirname,
+        `node_modules/.cache/wgrad-workers/${basename(dirname(source))}-${process.pid}/${name}.worker.mjs`,
+      );
+      await build({
+        entryPoints: [resolve(source, `${name}.worker.ts`)],
+        outfile,
+        bundle: true,
+        format: "esm",
+        platform: "node",
+        packages: "external",
+        logLevel: "warning",
+      });
+      changed = changed.replace(url, `new URL("${pathToFileURL(outfile)}")`);
+    }
+    return changed === code ? undefined : { code: changed, map: null };
+  },
+};
+
 /**
  * The Vitest project of one package, or of the repository's own tests.
  * @param name what the report calls it
@@ -28,7 +60,7 @@ const texts = {
  */
 export function project(name: string, include = ["src/**/*.test.ts"]): ViteUserConfig {
   return {
-    plugins: [texts],
+    plugins: [texts, workers],
     test: {
       name,
       include,

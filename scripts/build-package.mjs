@@ -1,7 +1,16 @@
 // Builds the package in the current folder: JavaScript with esbuild (`.wgsl` and `.html` files become strings), types with tsc.
 // The result replaces dist/ in one step, so whoever imports the package meanwhile finds the old one or the new one.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 
@@ -10,6 +19,12 @@ const doors = Object.values(manifest.exports ?? {});
 const entries = doors.map((door) => door.import.replace("./dist/", "src/").replace(/\.js$/, ".ts"));
 // What a command in bin/ starts.
 if (manifest.bin) entries.push("src/main.ts");
+// Threads run files of their own, beside the entry that starts them with `new URL("./x.worker.js", import.meta.url)`.
+entries.push(
+  ...readdirSync("src")
+    .filter((name) => name.endsWith(".worker.ts"))
+    .map((name) => `src/${name}`),
+);
 
 const next = `.dist-${process.pid}`;
 const last = `${next}-old`;

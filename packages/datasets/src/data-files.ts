@@ -46,7 +46,8 @@ function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-function wordSplit(word: string): string | undefined {
+/** The split that a word means. */
+export function wordSplit(word: string): string | undefined {
   return Object.keys(SPLIT_WORDS).find((split) => SPLIT_WORDS[split]!.includes(word.toLowerCase()));
 }
 
@@ -200,7 +201,7 @@ function oneFormat(splits: ReadonlyMap<string, readonly string[]>): Found {
 }
 
 /** train, validation and test first. */
-function inOrder<T>(splits: ReadonlyMap<string, T>): Map<string, T> {
+export function inOrder<T>(splits: ReadonlyMap<string, T>): Map<string, T> {
   const known = Object.keys(SPLIT_WORDS).filter((split) => splits.has(split));
   const others = [...splits.keys()].filter((split) => !known.includes(split));
   return new Map([...known, ...others].map((split) => [split, splits.get(split)!]));
@@ -212,7 +213,7 @@ function noData(where: string, files: readonly string[]): DatasetError {
   return new DatasetError({
     code: "E_FILE_NOT_FOUND",
     where,
-    message: `it holds no .parquet file, no .csv and no .jsonl, nor does its data/ (found: ${shown || "nothing"}).`,
+    message: `it holds no .parquet file, no .csv, no .jsonl and no pictures, nor does its data/ (found: ${shown || "nothing"}).`,
     fix: "Give a folder with train.parquet, train.csv or data/train-00000-of-00001.parquet in it.",
     detail: { files: there },
   });

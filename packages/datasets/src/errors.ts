@@ -23,7 +23,10 @@ export type DatasetErrorCode =
   | "E_VALUE"
   | "E_ENCODING"
   | "E_FILE_READ"
-  | "E_CONFIG";
+  | "E_CONFIG"
+  | "E_IMAGE"
+  | "E_IMAGE_FOLDER"
+  | "E_IMAGE_WORKER";
 
 /** Everything that this package throws on bad input: what was found, where, and what to do about it. */
 export class DatasetError extends Error {

@@ -96,7 +96,7 @@ export class Sequence {
   }
 }
 
-/** Encoded pictures: rows hold `{ bytes, path }`, as in the file. */
+/** Encoded pictures: rows hold `{ bytes, path }` ({@link EncodedImage}), as in the file. */
 export class Image {
   toJSON(): object {
     return { _type: "Image" };

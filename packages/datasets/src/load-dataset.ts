@@ -1,11 +1,13 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { readCsvFiles } from "./csv-file.js";
-import { type DataFiles, findDataFiles, formatOf, splitOf } from "./data-files.js";
+import { type DataFiles, findDataFiles, formatOf, inOrder, splitOf } from "./data-files.js";
 import { Dataset, type Row } from "./dataset.js";
 import { DatasetDict, missingSplit } from "./dataset-dict.js";
 import { DatasetError } from "./errors.js";
 import { ClassLabel, type Features, Value } from "./features.js";
+import { withoutGreyscale } from "./images/greyscale.js";
+import { isImageFolder, readImageFolder } from "./images/image-folder.js";
 import { readJsonFiles } from "./json-file.js";
 
 /** Options of {@link loadDataset}. */
@@ -20,16 +22,19 @@ export interface LoadOptions {
   features?: Features;
   /** Parquet: decoded values that may stay in memory, in bytes; default 64 MiB. */
   cacheBytes?: number;
+  /** Leave out pictures that their file's header calls grey (Pillow's modes L, LA, 1, I;16); reads every file once. Default false. */
+  skipGreyscale?: boolean;
 }
 
 /**
  * Loads a local data set: a Parquet, CSV or JSON-lines file, or a folder with files named as Hugging Face names them
  * (`train.parquet`, `train-00000-of-00004.parquet`, `validation.csv`, `test.jsonl`, `train/….parquet`), in the folder, in its `data/`, or in a
  * folder for each configuration; the YAML in a folder's README.md (`configs:`) goes before names. A file whose name tells no split is
- * `train`.
+ * `train`. A folder of pictures, one folder a class (`<split>/<class>/….jpg`, `<class>/….jpg`), and Tiny ImageNet's own layout give rows with
+ * `image: { bytes: null, path }`.
  * Of Parquet only footers are read, see {@link Dataset.fromParquet}; CSV and JSON are read whole.
  * @returns all splits, or with `split` that one
- * @throws DatasetError E_FILE_NOT_FOUND, E_SPLIT_MISSING, E_SHARD_MISSING, E_CONFIG, and as Dataset.fromParquet, fromCsv, fromJson
+ * @throws DatasetError E_FILE_NOT_FOUND, E_SPLIT_MISSING, E_SHARD_MISSING, E_CONFIG, E_IMAGE_FOLDER, and as Dataset.fromParquet, fromCsv, fromJson
  */
 export function loadDataset<R extends object = Row>(
   path: string,
@@ -45,25 +50,43 @@ export function loadDataset<R extends object = Row>(
       code: "E_FILE_NOT_FOUND",
       where: path,
       message: "there is no such file or folder.",
-      fix: "Give a .parquet, .csv or .jsonl file, or a folder with train.parquet or data/train-00000-of-00001.parquet in it.",
+      fix: "Give a .parquet, .csv or .jsonl file, a folder with train.parquet or data/train-00000-of-00001.parquet in it, or one of pictures.",
     });
   }
   const name = options.name ?? path;
-  const { base, files } = statSync(path).isDirectory() ? ofFolder(path, options) : ofFile(path);
-  const open = (split: string, paths: readonly string[]): Dataset<R> =>
-    openSplit<R>(
-      paths.map((one) => join(base, one)),
-      `${name} (${split})`,
-      files,
-      options,
-    );
+  const splits = statSync(path).isDirectory()
+    ? splitsOfFolder<R>(path, name, options)
+    : splitsOf<R>(ofFile(path), name, options);
+  const open = (make: () => Dataset<R>): Dataset<R> =>
+    options.skipGreyscale ? withoutGreyscale(make()) : make();
   if (options.split !== undefined) {
-    const paths = files.splits.get(options.split);
-    if (paths === undefined) throw missingSplit(name, options.split, [...files.splits.keys()]);
-    return open(options.split, paths);
+    const make = splits.get(options.split);
+    if (make === undefined) throw missingSplit(name, options.split, [...splits.keys()]);
+    return open(make);
   }
-  const splits = [...files.splits].map(([split, paths]) => [split, open(split, paths)] as const);
-  return new DatasetDict<R>(Object.fromEntries(splits), name);
+  const opened = [...splits].map(([split, make]) => [split, open(make)] as const);
+  return new DatasetDict<R>(Object.fromEntries(opened), name);
+}
+
+/** What opens a split, by its name. */
+type Splits<R extends object> = ReadonlyMap<string, () => Dataset<R>>;
+
+function splitsOfFolder<R extends object>(path: string, name: string, options: LoadOptions): Splits<R> {
+  const list = listFiles(path);
+  if (!isImageFolder(list)) return splitsOf<R>(ofFolder(path, list, options), name, options);
+  const splits = [...inOrder(readImageFolder(path, list))].map(
+    ([split, { columns, features }]) =>
+      [split, () => Dataset.fromDict<R>(columns, features, `${name} (${split})`)] as const,
+  );
+  return new Map(splits);
+}
+
+function splitsOf<R extends object>({ base, files }: Place, name: string, options: LoadOptions): Splits<R> {
+  const splits = [...files.splits].map(([split, paths]) => {
+    const whole = paths.map((one) => join(base, one));
+    return [split, () => openSplit<R>(whole, `${name} (${split})`, files, options)] as const;
+  });
+  return new Map(splits);
 }
 
 interface Place {
@@ -78,10 +101,10 @@ function ofFile(path: string): Place {
   return { base: dirname(path), files: { config: "default", format, splits, features: {} } };
 }
 
-function ofFolder(path: string, options: LoadOptions): Place {
+function ofFolder(path: string, list: readonly string[], options: LoadOptions): Place {
   const card = join(path, "README.md");
   const text = existsSync(card) ? readFileSync(card, "utf8") : null;
-  return { base: path, files: findDataFiles(path, listFiles(path), text, options.config) };
+  return { base: path, files: findDataFiles(path, list, text, options.config) };
 }
 
 /** Deep enough for `<config>/<split>/0000.parquet`, and not the whole of a disk. */

@@ -101,3 +101,17 @@ export function shuffleInPlace(order: Uint32Array, generator: Generator): Uint32
 export function range(from: number, to: number): Uint32Array {
   return Uint32Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 }
+
+/**
+ * Random numbers in [0, 1) for one row of one epoch: Philox4x32-10 under the key `seed`, counter = (block, row, epoch, 1). They depend
+ * on nothing else, and no permutation or other stream of the same seed has them.
+ */
+export function sampleRandom(seed: number, epoch: number, row: number): () => number {
+  const key: [number, number] = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+  let block = 0;
+  let words: number[] = [];
+  return () => {
+    if (words.length === 0) words = philox4x32([block++, row >>> 0, epoch >>> 0, 1], key).reverse();
+    return words.pop()! / 2 ** 32;
+  };
+}

@@ -1,11 +1,12 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { type DataType, type Field, Table, tableToIPC, type Vector, vectorFromArray } from "apache-arrow";
 import { Compression, Table as WasmTable, WriterPropertiesBuilder, writeParquet } from "parquet-wasm";
 import { arrowValue } from "./arrow-values.js";
 import type { Dataset } from "./dataset.js";
 import { DatasetError, reason } from "./errors.js";
-import { arrowSchemaOf } from "./features.js";
+import { arrowSchemaOf, type Feature, Image } from "./features.js";
+import { imageBytes, isEncodedImage } from "./images/encoded-image.js";
 
 /** Writes a data set as one Parquet file (snappy), complete or not at all. */
 export function writeParquetFile(path: string, dataset: Dataset, rowGroupSize: number): void {
@@ -58,8 +59,9 @@ function encode(dataset: Dataset, rowGroupSize: number): Uint8Array {
   const schema = arrowSchemaOf(dataset.features);
   const columns: Record<string, Vector> = {};
   for (const field of schema.fields as Field<DataType>[]) {
+    const feature = dataset.features[field.name]!;
     const values = Array.from(dataset.column(field.name) as ArrayLike<unknown>, (v) =>
-      arrowValue(v, field.type),
+      arrowValue(embedded(v, feature), field.type),
     );
     columns[field.name] = vectorFromArray(values, field.type);
   }
@@ -72,4 +74,10 @@ function encode(dataset: Dataset, rowGroupSize: number): Uint8Array {
     .setCreatedBy("wgrad datasets")
     .build();
   return writeParquet(WasmTable.fromIPCStream(ipc), properties);
+}
+
+/** A picture with its bytes, so that the file that is written stands alone, and a name in place of this machine's path. */
+function embedded(value: unknown, feature: Feature): unknown {
+  if (!(feature instanceof Image) || !isEncodedImage(value) || value.bytes) return value;
+  return { bytes: imageBytes(value), path: value.path === null ? null : basename(value.path) };
 }
