@@ -95,13 +95,14 @@ describe("a model of pictures", () => {
 
   it("whose pictures could not be read is left out where its label is -100", async () => {
     manualSeed(device, 0);
+    let broken = 4;
     const trainer = new Trainer({
       model: fromConfig(CLIPForClassification, device, config),
       args: { perDeviceEvalBatchSize: 8 },
       dataCollator: async (examples: readonly Picture[], context?: CollateContext) => {
         const batch = await collate(examples, context);
         const labels = Int32Array.from(batch.labels!, (label, i) =>
-          context!.indices[i]! < 4 ? -100 : label,
+          context!.indices[i]! < broken ? -100 : label,
         );
         return { ...batch, labels };
       },
@@ -109,6 +110,7 @@ describe("a model of pictures", () => {
       computeMetrics: classificationMetrics,
     });
     const some = await trainer.evaluate();
+    broken = 0;
     const rest = await trainer.evaluate({
       numRows: 20,
       at: (i) => dataset.at(i + 4),
