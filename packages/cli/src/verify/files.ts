@@ -1,7 +1,14 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { readSafetensors, type SafetensorsFile, toFloat32, toInt32 } from "@wgrad/tensor";
+import {
+  type Device,
+  readSafetensors,
+  type SafetensorsFile,
+  Tensor,
+  toFloat32,
+  toInt32,
+} from "@wgrad/tensor";
 import { CommandError } from "../errors.js";
 
 /** Parses a JSON file of a set of reference cases. @throws CommandError naming the file */
@@ -47,6 +54,12 @@ export class StoredTensors {
 
   ints(name: string): Int32Array {
     return toInt32(this.#file.get(name));
+  }
+
+  /** On a device: f32 of floats, i32 of integers. */
+  tensor(device: Device, name: string): Tensor {
+    const floats = /F/.test(this.#file.get(name).dtype);
+    return Tensor.from(device, floats ? this.floats(name) : this.ints(name), this.shape(name));
   }
 }
 

@@ -1,20 +1,64 @@
-import { DistilBertForSequenceClassification, distilBertConfig } from "@wgrad/models";
-import { type Device, noGrad, scope, skipInit, Tensor } from "@wgrad/tensor";
+import {
+  CLIPModel,
+  clipConfig,
+  DistilBertForSequenceClassification,
+  distilBertConfig,
+  type PreTrainedModel,
+} from "@wgrad/models";
+import { crossEntropy, type Device, noGrad, scope, skipInit, Tensor } from "@wgrad/tensor";
 import { type CaseChecker, type ReportRow, rowOf, runCase, skippedRow, type Tolerance } from "./compare.js";
 import { readCases } from "./files.js";
 
+type Rows = number[][];
+
 interface FullCase {
   config: Record<string, unknown>;
-  parameters_base_model: number;
-  parameters_with_head: number;
-  input_ids: number[][];
-  attention_mask: number[][];
-  labels: number[];
-  out: { logits: number[][]; loss: number; cls_first8: Record<string, number[][]> };
   grads: Record<string, { shape: number[]; l2: number; sum: number; first4: number[] }>;
   true_zero_gradients: string[];
   tol: { out: Tolerance; grad_l2: { rtol: number } };
+  input_ids: Rows;
+  attention_mask: Rows;
+  labels: number[];
 }
+
+interface DistilBertCase extends FullCase {
+  parameters_base_model: number;
+  parameters_with_head: number;
+  out: { logits: Rows; loss: number; cls_first8: Record<string, Rows> };
+}
+
+interface ClipCase extends FullCase {
+  parameters: number;
+  pixel_values: { rule_name: string; shape: number[] };
+  out: {
+    logits_per_image: Rows;
+    loss: number;
+    image_embeds_first8: Rows;
+    text_embeds_first8: Rows;
+    vision_cls_first8: Rows;
+  };
+}
+
+/** What is compared of a forward. */
+interface FullOutput {
+  loss: Tensor;
+  /** Of each: what it is called in messages, the tensor, its reference. */
+  compared: (readonly [name: string, got: Tensor, want: Rows])[];
+}
+
+/** A model of full size with its input. */
+interface FullModel {
+  model: PreTrainedModel;
+  /** Numbers of parameters as they are and as they should be. */
+  parameters: Record<string, readonly [got: number, want: number]>;
+  forward(): FullOutput;
+}
+
+/** By what the names of the cases begin with. */
+const FULL_MODELS: Readonly<Record<string, (device: Device, one: never) => FullModel>> = {
+  distilbert: fullDistilBert,
+  clip: fullClip,
+};
 
 /** What a gradient that is zero in exact arithmetic may be at most. */
 const TRUE_ZERO = 1e-5;
@@ -29,15 +73,15 @@ export async function verifyFullSize(
   const file = await readCases<Record<string, unknown>>(path);
   for (const [name, value] of Object.entries(file)) {
     if (typeof value !== "object" || value === null || !("config" in value)) continue;
-    if (!name.startsWith("distilbert")) {
-      onRow(skippedRow("models", `full ${name}`, 2, "CLIP is not built by this version"));
+    const one = value as FullCase;
+    const make = FULL_MODELS[name.split("-", 1)[0]!];
+    if (!make) {
+      onRow(skippedRow("models", `full ${name}`, 2, "this version has no model of this kind."));
       continue;
     }
-    const one = value as FullCase;
-    onStatus(`models ${name}: filling ${one.parameters_with_head.toLocaleString("en-US")} weights`);
-    const model = skipInit(
-      () => new DistilBertForSequenceClassification(device, distilBertConfig(one.config)),
-    );
+    const full = skipInit(() => make(device, one as never));
+    const { model } = full;
+    onStatus(`models ${name}: filling ${model.numParameters().toLocaleString("en-US")} weights`);
     try {
       for (const [key, parameter] of model.namedParameters()) {
         parameter.copy_(ruleValues(key, parameter.numel));
@@ -45,8 +89,8 @@ export async function verifyFullSize(
       }
       model.eval();
       onStatus(`models ${name}: forward and backward`);
-      const outputs = await runCase("outputs", (check) => checkOutputs(check, model, one));
-      const gradients = await runCase("gradients", (check) => checkGradients(check, model, one));
+      const outputs = await runCase("outputs", (check) => checkOutputs(check, full, one));
+      const gradients = await runCase("gradients", (check) => checkGradients(check, full, one));
       onRow(rowOf("models", `full ${name}`, [outputs, gradients]));
     } finally {
       model.zeroGrad();
@@ -55,45 +99,88 @@ export async function verifyFullSize(
   }
 }
 
-function inputsOf(device: Device, one: FullCase) {
-  const shape = [one.input_ids.length, one.input_ids[0]!.length];
+const integers = (device: Device, rows: Rows) =>
+  Tensor.from(device, Int32Array.from(rows.flat()), [rows.length, rows[0]!.length]);
+
+const textOf = (device: Device, { input_ids, attention_mask }: FullCase) => ({
+  inputIds: integers(device, input_ids),
+  attentionMask: integers(device, attention_mask),
+});
+
+const labelsOf = (device: Device, { labels }: FullCase) => integers(device, [labels]).reshape([-1]);
+
+/** The first eight numbers of each row of [rows, width]. */
+const firstEight = (x: Tensor) => x.narrow(-1, 0, 8);
+
+function fullDistilBert(device: Device, one: DistilBertCase): FullModel {
+  const model = new DistilBertForSequenceClassification(device, distilBertConfig(one.config));
   return {
-    inputIds: Tensor.from(device, Int32Array.from(one.input_ids.flat()), shape),
-    attentionMask: Tensor.from(device, Int32Array.from(one.attention_mask.flat()), shape),
-    labels: Tensor.from(device, Int32Array.from(one.labels), [one.labels.length]),
+    model,
+    parameters: {
+      parameters: [model.numParameters(), one.parameters_with_head],
+      "parameters of the encoder": [model.distilbert.numParameters(), one.parameters_base_model],
+    },
+    forward() {
+      const { loss, logits, hiddenStates } = model.forward({
+        ...textOf(device, one),
+        labels: labelsOf(device, one),
+        outputHiddenStates: true,
+      });
+      const states = hiddenStates!.map((hidden, i) => {
+        const name = `hidden_states.${i}`;
+        return [name, firstEight(hidden.select(1, 0)), one.out.cls_first8[name]!] as const;
+      });
+      return {
+        loss: loss!,
+        compared: [["loss", loss!, [[one.out.loss]]], ["logits", logits, one.out.logits], ...states],
+      };
+    },
   };
 }
 
-async function checkOutputs(
-  check: CaseChecker,
-  model: DistilBertForSequenceClassification,
-  one: FullCase,
-): Promise<void> {
-  check.equal("parameters", model.numParameters(), one.parameters_with_head);
-  check.equal("parameters of the encoder", model.distilbert.numParameters(), one.parameters_base_model);
-  const output = noGrad(() =>
-    scope(() => model.forward({ ...inputsOf(model.device, one), outputHiddenStates: true })),
-  );
-  const { tol, out } = one;
-  check.close("loss", [await output.loss!.item()], [out.loss], tol.out);
-  check.close("logits", (await output.logits.toArray()) as Float32Array, out.logits.flat(), tol.out);
-  for (const [i, hidden] of output.hiddenStates!.entries()) {
-    const cls = scope(() => hidden.select(1, 0).narrow(-1, 0, 8).contiguous());
-    const want = out.cls_first8[`hidden_states.${i}`]!;
-    check.close(`hidden_states.${i}`, (await cls.toArray()) as Float32Array, want.flat(), tol.out);
-    cls.dispose();
-  }
-  for (const tensor of [output.loss!, output.logits, ...output.hiddenStates!]) tensor.dispose();
+function fullClip(device: Device, one: ClipCase): FullModel {
+  const model = new CLIPModel(device, clipConfig(one.config));
+  const { rule_name: name, shape } = one.pixel_values;
+  const pixels = ruleNumbers(
+    name,
+    shape.reduce((a, b) => a * b),
+  ).map((u) => 2 * u);
+  return {
+    model,
+    parameters: { parameters: [model.numParameters(), one.parameters] },
+    forward() {
+      const pixelValues = Tensor.from(device, pixels, shape);
+      const output = model.forward({ ...textOf(device, one), pixelValues });
+      const loss = crossEntropy(output.logitsPerImage, labelsOf(device, one));
+      const cls = output.visionModelOutput.lastHiddenState.select(1, 0);
+      const { out } = one;
+      return {
+        loss,
+        compared: [
+          ["loss", loss, [[out.loss]]],
+          ["logits_per_image", output.logitsPerImage, out.logits_per_image],
+          ["image_embeds", firstEight(output.imageEmbeds), out.image_embeds_first8],
+          ["text_embeds", firstEight(output.textEmbeds), out.text_embeds_first8],
+          ["class token", firstEight(cls), out.vision_cls_first8],
+        ],
+      };
+    },
+  };
 }
 
-async function checkGradients(
-  check: CaseChecker,
-  model: DistilBertForSequenceClassification,
-  one: FullCase,
-): Promise<void> {
-  scope(() => model.forward(inputsOf(model.device, one)).loss!.backward());
+async function checkOutputs(check: CaseChecker, full: FullModel, one: FullCase): Promise<void> {
+  for (const [what, [got, want]] of Object.entries(full.parameters)) check.equal(what, got, want);
+  const { compared } = noGrad(() => scope(() => full.forward()));
+  for (const [name, tensor, want] of compared) {
+    check.close(name, (await tensor.toArray()) as Float32Array, want.flat(), one.tol.out);
+    tensor.dispose();
+  }
+}
+
+async function checkGradients(check: CaseChecker, full: FullModel, one: FullCase): Promise<void> {
+  scope(() => full.forward().loss.backward());
   const zero = new Set(one.true_zero_gradients);
-  const parameters = new Map(model.namedParameters());
+  const parameters = new Map(full.model.namedParameters());
   for (const [name, want] of Object.entries(one.grads)) {
     const parameter = parameters.get(name);
     if (!parameter?.grad) {
@@ -117,16 +204,12 @@ async function checkGradients(
 }
 
 /**
- * Values of a parameter by the rule of the reference cases: FNV-1a of its name, lowbias32 of that plus the index, scaled by what
- * kind of weight it is.
+ * Numbers in [-1, 1) by the rule of the reference cases: lowbias32 of the index plus FNV-1a of a name. Each is exact in f32.
  */
-export function ruleValues(name: string, count: number): Float32Array {
+export function ruleNumbers(name: string, count: number): Float32Array {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193);
   const out = new Float32Array(count);
-  const isNorm = /norm/i.test(name) && name.endsWith("weight");
-  const scale = isNorm ? 0.1 : name.endsWith("bias") ? 0.02 : 0.05;
-  const base = isNorm ? 1 : 0;
   for (let i = 0; i < count; i++) {
     let x = (hash + i) | 0;
     x ^= x >>> 16;
@@ -134,8 +217,16 @@ export function ruleValues(name: string, count: number): Float32Array {
     x ^= x >>> 15;
     x = Math.imul(x, 0x846ca68b);
     x ^= x >>> 16;
-    const u = ((x >>> 8) - 8388608) / 8388608;
-    out[i] = base + scale * u;
+    out[i] = ((x >>> 8) - 8388608) / 8388608;
   }
   return out;
+}
+
+/** Values of a parameter by the rule: its numbers, scaled by what kind of weight it is. */
+export function ruleValues(name: string, count: number): Float32Array {
+  if (name === "logit_scale") return new Float32Array(count).fill(2.6592);
+  const isNorm = /norm/i.test(name) && name.endsWith("weight");
+  const scale = isNorm ? 0.1 : name.endsWith("bias") ? 0.02 : 0.05;
+  const base = isNorm ? 1 : 0;
+  return ruleNumbers(name, count).map((u) => base + scale * u);
 }

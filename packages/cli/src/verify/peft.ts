@@ -1,10 +1,10 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { DistilBertForSequenceClassification, distilBertConfig } from "@wgrad/models";
-import { AutoModelForSequenceClassification } from "@wgrad/models/node";
+import { CLIPModel, clipConfig, DistilBertForSequenceClassification, distilBertConfig } from "@wgrad/models";
 import { getPeftModel, type PeftModel } from "@wgrad/peft";
 import { PeftModel as Adapters } from "@wgrad/peft/node";
-import { AdamW, type Device, noGrad, scope, skipInit, Tensor } from "@wgrad/tensor";
+import { AdamW, type Device, noGrad, scope, skipInit, type Tensor } from "@wgrad/tensor";
+import { type CaseModel, caseInput, openCaseModel, runCaseModel } from "./case-models.js";
 import { type CaseChecker, type ReportRow, rowOf, runCase, skippedRow, type Tolerance } from "./compare.js";
 import { readCases, StoredTensors } from "./files.js";
 
@@ -27,7 +27,10 @@ interface Count {
   printed: string;
 }
 
-type Adapted = PeftModel<DistilBertForSequenceClassification>;
+type Adapted = PeftModel<CaseModel>;
+
+/** What the outputs of the merged model are called begins so. */
+const MERGED = "out.merged_";
 
 const values = async (tensor: Tensor) => (await tensor.toArray()) as Float32Array;
 
@@ -39,40 +42,39 @@ export async function verifyPeft(
 ): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true });
   for (const name of entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort()) {
-    if (!name.startsWith("distilbert-")) {
-      onRow(skippedRow("peft", name, 1, "this version has no model of this kind."));
-    } else {
-      onRow(await verifyAdapter(device, folder, name));
-    }
+    onRow(await verifyAdapter(device, folder, name));
   }
-  onRow(await verifyCounts(device, join(folder, "counts.json")));
+  await verifyCounts(device, join(folder, "counts.json"), onRow);
 }
 
 async function verifyAdapter(device: Device, folder: string, name: string): Promise<ReportRow> {
   const place = join(folder, name);
   const cases = await readCases<AdapterCases>(join(place, "io.json"));
   const stored = await StoredTensors.open(join(place, "io.safetensors"));
-  const load = async (isTrainable: boolean): Promise<Adapted> => {
-    const { model } = await AutoModelForSequenceClassification.fromPretrained(
-      device,
-      join(folder, cases.base),
-      { config: { dropout: 0, attention_dropout: 0, seq_classif_dropout: 0 } },
-    );
-    return Adapters.fromPretrained(model, join(place, cases.adapter), { isTrainable });
+  const base = join(folder, cases.base);
+  const { model: baseClass } = await readCases<{ model: string }>(join(base, "io.json"));
+  const load = async (): Promise<Adapted> => {
+    const model = await openCaseModel(baseClass, device, base);
+    return (await Adapters.fromPretrained(model, join(place, cases.adapter), { isTrainable: true })).eval();
   };
-  const input = (prefix: string) => {
-    const tensor = (key: string) =>
-      Tensor.from(device, stored.ints(`${prefix}.${key}`), stored.shape(`${prefix}.${key}`));
-    return {
-      inputIds: tensor("input_ids"),
-      attentionMask: tensor("attention_mask"),
-      labels: tensor("labels"),
-    };
+  const input = (prefix: string) => caseInput(device, stored, prefix);
+  /** Compares stored results with what has their names behind `prefix`. */
+  const checkNamed = async (
+    check: CaseChecker,
+    names: readonly string[],
+    prefix: string,
+    found: ReadonlyMap<string, Tensor>,
+  ) => {
+    for (const name of names) {
+      const tensor = found.get(name.slice(prefix.length));
+      if (tensor) check.close(name, await values(tensor), stored.floats(name), cases.tol[name]);
+      else check.fail(`${name}: the model has none.`);
+    }
   };
   /** Runs a case on a freshly loaded model, and frees it. */
   const withModel = (what: string, body: (model: Adapted, check: CaseChecker) => Promise<void>) =>
     runCase(what, async (check) => {
-      const model = await load(true);
+      const model = await load();
       try {
         await body(model, check);
       } finally {
@@ -85,37 +87,29 @@ async function verifyAdapter(device: Device, folder: string, name: string): Prom
       const { trainable, all } = model.getNbTrainableParameters();
       check.equal("trainable parameters", trainable, cases.trainable);
       check.equal("all parameters", all, cases.all);
-      const { loss, logits } = noGrad(() => scope(() => model.forward(input("in"))));
-      check.close("loss", await values(loss!), stored.floats("out.loss"), cases.tol["out.loss"]);
-      check.close("logits", await values(logits), stored.floats("out.logits"), cases.tol["out.logits"]);
-      loss!.dispose();
-      logits.dispose();
+      const outputs = stored.names.filter((one) => one.startsWith("out.") && !one.startsWith(MERGED));
+      const { named } = noGrad(() => scope(() => runCaseModel(model, input("in."))));
+      await checkNamed(check, outputs, "out.", named);
+      for (const tensor of named.values()) tensor.dispose();
     }),
     await withModel("merged", async (peft, check) => {
       const model = peft.mergeAndUnload();
-      const logits = noGrad(() => scope(() => model.forward({ ...input("in"), labels: null }).logits));
-      const key = "out.merged_logits";
-      check.close("logits", await values(logits), stored.floats(key), cases.tol[key]);
-      logits.dispose();
-      const state = model.stateDict();
-      for (const merged of stored.names.filter((one) => one.startsWith("merged."))) {
-        const weight = state.get(merged.slice("merged.".length));
-        if (!weight) check.fail(`${merged}: the merged model has no such weight.`);
-        else check.close(merged, await values(weight), stored.floats(merged), cases.tol[merged]);
-      }
+      const outputs = stored.names.filter((one) => one.startsWith(MERGED));
+      const { named } = noGrad(() => scope(() => runCaseModel(model, input("in."))));
+      await checkNamed(check, outputs, MERGED, named);
+      for (const tensor of named.values()) tensor.dispose();
+      const weights = stored.names.filter((one) => one.startsWith("merged."));
+      await checkNamed(check, weights, "merged.", model.stateDict());
     }),
   ];
   const gradients = stored.names.filter((one) => one.startsWith("grad."));
   if (gradients.length > 0) {
     results.push(
       await withModel("gradients", async (model, check) => {
-        scope(() => model.forward(input("in")).loss!.backward());
+        scope(() => runCaseModel(model, input("in.")).loss.backward());
         const parameters = model.adapterState();
-        for (const key of gradients) {
-          const grad = parameters.get(key.slice("grad.".length))?.grad;
-          if (!grad) check.fail(`${key}: no gradient came.`);
-          else check.close(key, await values(grad), stored.floats(key), cases.tol[key]);
-        }
+        const found = [...parameters].flatMap(([key, { grad }]) => (grad ? [[key, grad] as const] : []));
+        await checkNamed(check, gradients, "grad.", new Map(found));
         const own = new Set(parameters.values());
         const frozen = [...model.parameters()].filter((p) => p.grad && !own.has(p));
         check.equal("frozen parameters with a gradient", frozen.length, 0);
@@ -134,7 +128,7 @@ async function verifyAdapter(device: Device, folder: string, name: string): Prom
         const losses: number[] = [];
         for (let step = 0; step < train.steps; step++) {
           const loss = scope(() => {
-            const made = model.forward(input(`train.in.${step}`)).loss!;
+            const made = runCaseModel(model, input(`train.in.${step}.`)).loss;
             made.backward();
             optimizer.step();
             optimizer.zeroGrad();
@@ -144,12 +138,8 @@ async function verifyAdapter(device: Device, folder: string, name: string): Prom
           loss.dispose();
         }
         check.close("losses", losses, stored.floats("train.losses"), cases.tol["train.losses"]);
-        const parameters = model.adapterState();
-        for (const key of stored.names.filter((one) => one.startsWith("train.final."))) {
-          const parameter = parameters.get(key.slice("train.final.".length));
-          if (!parameter) check.fail(`${key}: the model has no such parameter.`);
-          else check.close(key, await values(parameter), stored.floats(key), cases.tol[key]);
-        }
+        const final = stored.names.filter((one) => one.startsWith("train.final."));
+        await checkNamed(check, final, "train.final.", model.adapterState());
         optimizer.dispose();
       }),
     );
@@ -157,24 +147,40 @@ async function verifyAdapter(device: Device, folder: string, name: string): Prom
   return rowOf("peft", name, results);
 }
 
+/** Models of full size, by how the counts name them. */
+const FULL_SIZE: Readonly<Record<string, (device: Device) => CaseModel>> = {
+  "distilbert-base": (device) => new DistilBertForSequenceClassification(device, distilBertConfig()),
+  "clip-vit-base-patch16": (device) =>
+    new CLIPModel(device, clipConfig({ vision_config: { patch_size: 16 } })),
+};
+
 /** What `printTrainableParameters` prints for models of full size, whose weights are not filled in. */
-async function verifyCounts(device: Device, path: string): Promise<ReportRow> {
+async function verifyCounts(device: Device, path: string, onRow: (row: ReportRow) => void): Promise<void> {
   const counts = await readCases<Count[]>(path);
-  const ours = counts.filter(({ model }) => model.startsWith("distilbert"));
-  const results = [];
-  for (const one of ours) {
-    results.push(
-      await runCase(`r ${one.r}`, (check) => {
-        const model = skipInit(() => new DistilBertForSequenceClassification(device, distilBertConfig()));
-        const peft = getPeftModel(model, {
-          r: one.r,
-          targetModules: one.target_modules,
-          modulesToSave: one.modules_to_save,
-        });
-        peft.printTrainableParameters((line) => check.equal("printed", line, one.printed));
-        peft.dispose();
-      }),
-    );
+  const nameOf = ({ model }: Count) => model.split(/[ ,]/, 1)[0]!;
+  for (const name of new Set(counts.map(nameOf))) {
+    const group = counts.filter((one) => nameOf(one) === name);
+    const make = FULL_SIZE[name];
+    if (!make) {
+      onRow(skippedRow("peft", `counts of ${name}`, group.length, "this version has no model of this kind."));
+      continue;
+    }
+    const model = skipInit(() => make(device));
+    const results = [];
+    for (const one of group) {
+      results.push(
+        await runCase(`${one.model}, r ${one.r}`, (check) => {
+          const peft = getPeftModel(model, {
+            r: one.r,
+            targetModules: one.target_modules,
+            modulesToSave: one.modules_to_save,
+          });
+          peft.printTrainableParameters((line) => check.equal("printed", line, one.printed));
+          peft.unload();
+        }),
+      );
+    }
+    model.dispose();
+    onRow(rowOf("peft", `counts of ${name}`, results));
   }
-  return rowOf("peft", "counts of distilbert-base", results);
 }

@@ -38,6 +38,9 @@ describe("weights from the rule", () => {
     ["distilbert.transformer.layer.0.attention.q_lin.bias", 0.004279057960957289, 0.0025135993491858244],
     ["distilbert.transformer.layer.5.output_layer_norm.weight", 0.925591766834259, 1.0753446817398071],
     ["classifier.weight", 0.015953440219163895, -0.04926665499806404],
+    ["vision_model.pre_layrnorm.weight", 0.9959837794303894, 1.0399564504623413],
+    ["visual_projection.weight", 0.0026481212116777897, 0.0253030713647604],
+    ["logit_scale", Math.fround(2.6592), Math.fround(2.6592)],
   ])("%s", (name, first, second) => {
     expect([...ruleValues(name, 2)]).toEqual([first, second]);
   });
