@@ -10,6 +10,7 @@ test("the public names: growth is a decision", () => {
     "DatasetError",
     "Generator",
     "Image",
+    "ImageLoader",
     "OtherFeature",
     "RandomSampler",
     "Sampler",
@@ -17,8 +18,14 @@ test("the public names: growth is a decision", () => {
     "SequentialSampler",
     "Value",
     "findDataFiles",
+    "imageBytes",
+    "imageHeader",
+    "isEncodedImage",
+    "isGreyscale",
     "loadDataset",
     "permutation",
     "philox4x32",
+    "tinyImagenetNames",
+    "withoutGreyscale",
   ]);
 });
