@@ -1,3 +1,4 @@
+import { confusedPairs } from "../text/confused-pairs.js";
 import { formatCount } from "../ui.js";
 import type { SplitReport } from "./data.js";
 import { Html, html, subheading, tableOf } from "./html.js";
@@ -11,7 +12,7 @@ export function confusionOf({ confusion, labels }: SplitReport, level: 2 | 3): H
   if (!confusion) return html``;
   return labels.length <= MOST_CLASSES
     ? matrix(confusion, labels)
-    : html`${picture(confusion)}${confusedPairs(confusion, labels, level)}`;
+    : html`${picture(confusion)}${pairsTable(confusion, labels, level)}`;
 }
 
 function matrix(confusion: readonly (readonly number[])[], labels: readonly string[]): Html {
@@ -56,19 +57,12 @@ function picture(confusion: readonly (readonly number[])[]): Html {
 <figcaption>Rows are the true classes, columns the predicted ones, in the order of the table by class; the diagonal is what is right. Shade: share of the true class, ${legend.join(", ")}.</figcaption></figure>`;
 }
 
-function confusedPairs(
+function pairsTable(
   confusion: readonly (readonly number[])[],
   labels: readonly string[],
   level: 2 | 3,
 ): Html {
-  const pairs = confusion
-    .flatMap((row, truth) => {
-      const total = row.reduce((a, b) => a + b, 0);
-      return row.flatMap((count, predicted) =>
-        truth !== predicted && count > 0 ? [{ truth, predicted, count, share: count / total }] : [],
-      );
-    })
-    .sort((a, b) => b.count - a.count);
+  const pairs = confusedPairs(confusion);
   if (pairs.length === 0) return html`<p class="note">No class is taken for another.</p>`;
   const shown = pairs.slice(0, MOST_PAIRS);
   const rest = pairs.length - shown.length;

@@ -12,10 +12,10 @@ export function reportPage(runs: readonly Run[], reports: readonly RunReport[], 
   const [first] = reports;
   const content =
     isAlone && first
-      ? html`${noticeOf(first)}${tilesOf(first)}${runSections(first, "", 2)}`
+      ? html`${noticeOf(first)}${tilesOf(first)}${runSections(first, "", 2, runs[0]?.pictures)}`
       : html`${contents(reports)}${section("comparison", "Comparison", "", comparisonContent(runs, reports))}${reports.map(
           (run, i) =>
-            html`<article id="run-${i + 1}"><h2>${run.name}</h2><p class="sub">${subjectOf(run)}</p>${noticeOf(run)}${tilesOf(run)}${runSections(run, `run-${i + 1}-`, 3)}</article>`,
+            html`<article id="run-${i + 1}"><h2>${run.name}</h2><p class="sub">${subjectOf(run)}</p>${noticeOf(run)}${tilesOf(run)}${runSections(run, `run-${i + 1}-`, 3, runs[i]?.pictures)}</article>`,
         )}`;
   return fillPage({
     kind: "wgrad report",

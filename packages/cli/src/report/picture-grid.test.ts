@@ -1,7 +1,8 @@
+import type { RawImage } from "@wgrad/image";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { svgOf, widthOf, wrap } from "./lettering.js";
-import { type GridCell, pictureGrid, type RawImage } from "./picture-grid.js";
+import { type GridCell, pictureGrid } from "./picture-grid.js";
 
 function plain(width: number, height: number, colour: readonly [number, number, number]): RawImage {
   const data = new Uint8Array(width * height * 3);

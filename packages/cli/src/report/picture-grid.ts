@@ -1,25 +1,15 @@
 /** Pictures with captions in a grid, framed by whether what was said of them is right: as a PNG and as a page of HTML. */
+import type { RawImage } from "@wgrad/image";
 import sharp from "sharp";
 import { formatCount } from "../ui.js";
-import { type Html, html } from "./html.js";
+import { html } from "./html.js";
 import { svgOf, type TextStyle, wrap } from "./lettering.js";
 import { fillPage } from "./page.js";
-
-/** A picture in memory. */
-export interface RawImage {
-  /** [H, W, 3] RGB */
-  readonly data: Uint8Array;
-  readonly width: number;
-  readonly height: number;
-}
+import { columnsOf, type EmbeddedPicture, type PictureCaption, picturesHtml, verdictOf } from "./pictures.js";
 
 /** A picture with what is said of it. */
-export interface GridCell {
+export interface GridCell extends PictureCaption {
   image: RawImage;
-  /** Captions below it; the first is bold and has the mark, as in `tabby 83 %`, `true: tabby`. */
-  lines: readonly string[];
-  /** Whether what was said is right; left out where nobody knows. */
-  right?: boolean;
 }
 
 /** What {@link pictureGrid} shows. */
@@ -38,8 +28,6 @@ export interface PictureGrid {
   png(): Promise<Uint8Array>;
   /** @returns a page that needs nothing else, light or dark with the reader's system */
   html(): Promise<string>;
-  /** @returns the pictures alone, for a page made of `page.html` */
-  fragment(): Promise<Html>;
 }
 
 /** A grid of pictures with captions; the frames of right ones are green with a ✓, of wrong ones orange with a ✗. */
@@ -51,9 +39,8 @@ export function pictureGrid(options: PictureGridOptions): PictureGrid {
         kind: "wgrad pictures",
         title: options.title,
         subtitle: subtitleOf(options),
-        content: html`<section>${await fragmentOf(options)}</section>`,
+        content: html`<section>${picturesHtml(await embedPictures(options.cells), options.columns)}</section>`,
       }),
-    fragment: () => fragmentOf(options),
   };
 }
 
@@ -68,35 +55,26 @@ function subtitleOf({ subtitle, cells }: PictureGridOptions): string {
     : `${formatCount(right)} of ${formatCount(judged.length)} are right${judged.length < cells.length ? ` (${pictures})` : ""}`;
 }
 
-function columnsOf({ columns, cells }: PictureGridOptions): number {
-  const wanted = columns ?? Math.min(8, Math.max(4, Math.ceil(Math.sqrt(cells.length))));
-  return Math.max(1, Math.min(Math.floor(wanted), cells.length));
-}
-
 const MARKS = { right: "✓", wrong: "✗", open: "" } as const;
-
-function verdictOf({ right }: GridCell): keyof typeof MARKS {
-  return right === undefined ? "open" : right ? "right" : "wrong";
-}
 
 // ---- HTML
 
 /** The longest side of a picture in a page. */
 const EMBEDDED = 320;
 
-async function fragmentOf(options: PictureGridOptions): Promise<Html> {
-  const { cells } = options;
-  if (cells.length === 0) return html`<p class="note">There are no pictures.</p>`;
-  const sources = await Promise.all(cells.map(({ image }) => embedded(image)));
-  return html`<ul class="pictures" style="--columns: ${columnsOf(options)}">${cells.map((cell, i) => {
-    const verdict = verdictOf(cell);
-    const [first, ...rest] = cell.lines;
-    return html`<li class="${verdict}"><img src="${sources[i]}" alt="picture ${i + 1}" class="${isTiny(cell.image) ? "tiny" : ""}">
-${first !== undefined && html`<p class="first" dir="auto">${verdict !== "open" && html`<span class="unseen">${verdict}: </span>`}${first}</p>`}${rest.map((line) => html`<p dir="auto">${line}</p>`)}</li>\n`;
-  })}</ul>`;
+/** Pictures as a page can hold them: photographs become small JPEGs, what is small already stays as it is. */
+export function embedPictures(cells: readonly GridCell[]): Promise<EmbeddedPicture[]> {
+  return Promise.all(
+    cells.map(async ({ image, lines, right }) => ({
+      src: await embedded(image),
+      tiny: isTiny(image),
+      lines,
+      ...(right === undefined ? {} : { right }),
+    })),
+  );
 }
 
-/** A picture as the address of itself. Photographs become small JPEGs, what is small already stays as it is. */
+/** A picture as the address of itself. */
 async function embedded(image: RawImage): Promise<string> {
   const { width, height } = image;
   if (Math.max(width, height) <= EMBEDDED / 2)
@@ -139,7 +117,7 @@ const COLOURS = {
 
 async function drawGrid(options: PictureGridOptions): Promise<Uint8Array> {
   const { cells } = options;
-  const columns = cells.length === 0 ? 1 : columnsOf(options);
+  const columns = cells.length === 0 ? 1 : columnsOf(cells.length, options.columns);
   const outer = BOX + 2 * FRAME;
   const width = Math.max(420, 2 * MARGIN + columns * outer + (columns - 1) * GAP);
   const head = headOf(options, width - 2 * MARGIN);

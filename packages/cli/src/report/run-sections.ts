@@ -1,3 +1,4 @@
+import type { RunPictures } from "../runs/run-folder.js";
 import type { ClassificationReport } from "../text/classification-report.js";
 import { formatBytes, formatCount, formatSeconds } from "../ui.js";
 import { barChart } from "./charts.js";
@@ -6,6 +7,7 @@ import { trainingCharts } from "./curves.js";
 import type { RunReport, SplitReport } from "./data.js";
 import { examplesOf } from "./examples.js";
 import { charts, type Html, html, section, subheading, tableOf } from "./html.js";
+import { picturesHtml } from "./pictures.js";
 
 /** The largest figures of a run. */
 export function tilesOf(run: RunReport): Html {
@@ -71,8 +73,14 @@ export function noticeOf(run: RunReport): Html {
  * Everything of one run, section by section.
  * @param prefix of the ids, so that runs of one page do not meet
  * @param level of the headings
+ * @param pictures that the run left, if any
  */
-export function runSections(run: RunReport, prefix: string, level: 2 | 3): Html[] {
+export function runSections(
+  run: RunReport,
+  prefix: string,
+  level: 2 | 3,
+  pictures: RunPictures | null = null,
+): Html[] {
   const make = (id: string, heading: string, hint: string, content: Html) =>
     section(`${prefix}${id}`, heading, hint, content, level);
   return [
@@ -80,6 +88,7 @@ export function runSections(run: RunReport, prefix: string, level: 2 | 3): Html[
     ...classifierSection(run, make),
     ...run.splits.map((split) => resultSection(run, split, make, level)),
     ...(run.splits.length === 0 ? [missingSection(run, make)] : []),
+    ...pictureSection(pictures, make),
     ...exampleSection(run, make, level),
     ...costSection(run, make),
     ...settingsSections(run, make),
@@ -271,6 +280,11 @@ function missingSection(run: RunReport, make: Make): Html {
     ? "Predictions are written when a run ends."
     : "This run left no predictions, so there is no table by class, no confusion matrix and there are no examples.";
   return make("results", "Results", why, table);
+}
+
+function pictureSection(found: RunPictures | null, make: Make): Html[] {
+  if (!found || found.pictures.length === 0) return [];
+  return [make("pictures", `Pictures from ${found.split}`, found.title, picturesHtml(found.pictures))];
 }
 
 function exampleSection(run: RunReport, make: Make, level: 2 | 3): Html[] {

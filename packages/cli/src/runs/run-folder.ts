@@ -1,12 +1,13 @@
 /**
- * What a run leaves in its folder, and how it is read again: `recipe.yaml`, `metrics.json`, `log.jsonl` and
- * `predictions-<split>.jsonl`. Whoever trains writes them, `compare` and `report` read them.
+ * What a run leaves in its folder, and how it is read again: `recipe.yaml`, `metrics.json`, `log.jsonl`,
+ * `predictions-<split>.jsonl` and `pictures.json`. Whoever trains writes them, `compare` and `report` read them.
  */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { readJsonFile, writeFileAtomic, writeJsonFile } from "@wgrad/models/node";
 import { parse } from "yaml";
 import { CommandError } from "../errors.js";
+import type { EmbeddedPicture } from "../report/pictures.js";
 
 /** Content of `metrics.json`. */
 export interface RunMetrics {
@@ -61,6 +62,14 @@ export interface Prediction {
   loss: number | null;
 }
 
+/** Pictures of a split with what the model made of them: `pictures.json`. */
+export interface RunPictures {
+  split: string;
+  /** Which pictures these are. */
+  title: string;
+  pictures: EmbeddedPicture[];
+}
+
 /** A run, read from its folder. */
 export interface Run {
   /** Name of the folder. */
@@ -73,6 +82,8 @@ export interface Run {
   log: ({ step: number; epoch: number } & Record<string, number>)[];
   /** By split; empty where none were written. */
   predictions: Record<string, Prediction[]>;
+  /** Null where none were written. */
+  pictures: RunPictures | null;
 }
 
 const SPLITS = ["validation", "test"] as const;
@@ -80,6 +91,21 @@ const SPLITS = ["validation", "test"] as const;
 /** Writes `metrics.json`. */
 export async function writeMetrics(folder: string, metrics: RunMetrics): Promise<void> {
   await writeJsonFile(join(folder, "metrics.json"), metrics);
+}
+
+/** Writes `pictures.json`. */
+export async function writePictures(folder: string, pictures: RunPictures): Promise<void> {
+  await writeJsonFile(join(folder, "pictures.json"), pictures);
+}
+
+/** Pictures of a run; only those that are what {@link writePictures} writes, for a page shows them as they are. */
+async function readPictures(path: string): Promise<RunPictures | null> {
+  if (!(await isThere(path))) return null;
+  const found = await readJsonFile<Partial<RunPictures>>(path);
+  const pictures = (found.pictures ?? []).filter(
+    ({ src, lines }) => /^data:image\/(?:png|jpeg);base64,[\w+/]+=*$/.test(src) && Array.isArray(lines),
+  );
+  return { split: String(found.split ?? ""), title: String(found.title ?? ""), pictures };
 }
 
 /** Writes `predictions-<split>.jsonl`, a line an example, in the order of the data set. */
@@ -121,6 +147,7 @@ export async function readRun(folder: string): Promise<Run> {
     recipe: keys,
     log,
     predictions,
+    pictures: await readPictures(at("pictures.json")),
   };
 }
 
