@@ -6,6 +6,7 @@ import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import { PeftModel } from "@wgrad/peft";
 import {
   type AnyDataCollator,
+  type AnyModel,
   argmaxRows,
   classificationMetrics,
   confusionMatrix,
@@ -14,10 +15,13 @@ import {
   type LogEntry,
   listCheckpoints,
   type PredictionOutput,
+  type ProcessingClass,
   recoverCheckpoints,
   type TrainableModel,
   Trainer,
   type TrainerCallback,
+  type TrainerDataset,
+  type TrainerOptions,
   type TrainingArguments,
 } from "@wgrad/trainer";
 import { UsageError } from "../errors.js";
@@ -57,19 +61,15 @@ export interface TrainingRun {
 export interface MonitoredRun
   extends Pick<
     TrainingRun,
-    | "lab"
-    | "model"
-    | "tokenizer"
-    | "labels"
-    | "args"
-    | "train"
-    | "validation"
-    | "resume"
-    | "recipe"
-    | "goOn"
-    | "callbacks"
-    | "ownKernels"
+    "lab" | "labels" | "args" | "resume" | "recipe" | "goOn" | "callbacks" | "ownKernels"
   > {
+  model: TrainableModel | AnyModel;
+  /** Saved beside the model: a tokenizer or a processor. */
+  tokenizer: ProcessingClass;
+  train: TrainerDataset;
+  validation: TrainerDataset | null;
+  /** Makes the trainer: for a subclass of it. Default `new Trainer(options)`. */
+  createTrainer?: (options: TrainerOptions) => Trainer;
   collator: AnyDataCollator;
   /** Null: the loss alone is measured. */
   computeMetrics: ((prediction: EvalPrediction) => Record<string, number>) | null;
@@ -131,7 +131,8 @@ export async function trainMonitored(
   await writeFileAtomic(join(folder, "recipe.yaml"), run.recipe);
   const kernels = run.ownKernels?.length ? { kernels: run.ownKernels } : {};
   const monitor = new RunMonitor(ui, model.device, args.reportTo, kernels);
-  const trainer = new Trainer({
+  const { createTrainer = (options: TrainerOptions) => new Trainer(options) } = run;
+  const trainer = createTrainer({
     model,
     args,
     trainDataset: run.train,
@@ -265,7 +266,7 @@ function epochFromLog(log: readonly LogEntry[], end: number): Record<string, num
 }
 
 /** Trained elements and all, as PEFT counts them where there is an adapter. */
-export function countParameters(model: TrainableModel): { trainable: number; all: number } {
+export function countParameters(model: TrainableModel | AnyModel): { trainable: number; all: number } {
   if (model instanceof PeftModel) {
     const { trainable, all } = model.getNbTrainableParameters();
     return { trainable, all };
