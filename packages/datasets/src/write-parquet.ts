@@ -67,13 +67,17 @@ function encode(dataset: Dataset, rowGroupSize: number): Uint8Array {
   }
   const ipc = tableToIPC(new Table(schema, columns), "stream");
   const metadata = new Map([["huggingface", schema.metadata.get("huggingface")!]]);
-  const properties = new WriterPropertiesBuilder()
+  let properties = new WriterPropertiesBuilder()
     .setCompression(Compression.SNAPPY)
     .setMaxRowGroupSize(rowGroupSize)
     .setKeyValueMetadata(metadata)
-    .setCreatedBy("wgrad datasets")
-    .build();
-  return writeParquet(WasmTable.fromIPCStream(ipc), properties);
+    .setCreatedBy("wgrad datasets");
+  for (const [name, feature] of Object.entries(dataset.features)) {
+    if (!(feature instanceof Image)) continue;
+    // Pages of about 1 MiB, whatever the row group: the writer looks at their size once in so many values. No two pictures are the same.
+    properties = properties.setWriteBatchSize(16).setColumnDictionaryEnabled(`${name}.bytes`, false);
+  }
+  return writeParquet(WasmTable.fromIPCStream(ipc), properties.build());
 }
 
 /** A picture with its bytes, so that the file that is written stands alone, and a name in place of this machine's path. */
