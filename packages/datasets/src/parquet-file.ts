@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { type Schema as ArrowSchema, tableFromIPC, type Vector } from "apache-arrow";
 import { readParquet, readSchema } from "parquet-wasm";
+import { type Decoded, decodeVector } from "./arrow-values.js";
 import { DatasetError, reason } from "./errors.js";
 import {
   readThrift,
@@ -18,8 +19,19 @@ const TAIL_BYTES = 8;
 
 /** Field ids of `parquet.thrift` (apache/parquet-format) that are read or rewritten here. */
 const FileMetaData = { version: 1, schema: 2, numRows: 3, rowGroups: 4, keyValue: 5 } as const;
-const SchemaElement = { repetition: 3, name: 4, numChildren: 5 } as const;
+const SchemaElement = {
+  type: 1,
+  repetition: 3,
+  name: 4,
+  numChildren: 5,
+  convertedType: 6,
+  logicalType: 10,
+} as const;
+const OPTIONAL = 1;
 const REPEATED = 2;
+const BYTE_ARRAY = 6;
+const UNCOMPRESSED = 0;
+const PLAIN = 0;
 const KeyValue = { key: 1, value: 2 } as const;
 const RowGroup = { columns: 1, totalByteSize: 2, numRows: 3 } as const;
 const ColumnChunk = { fileOffset: 2, metaData: 3 } as const;
@@ -57,6 +69,8 @@ export interface Page {
   start: number;
   length: number;
   usesDictionary: boolean;
+  /** Bytes of the header, where the values behind it lie as they are: neither compressed nor encoded; else null. */
+  plainAfter: number | null;
 }
 
 /** One leaf of a column in a row group, page by page. */
@@ -192,8 +206,17 @@ export class ParquetFile {
     );
   }
 
-  /** Reads and decodes one page of a leaf: the column, as a struct with this leaf alone if it is one. */
-  readPage(leaf: LeafPages, page: Page): { vector: Vector; bytes: number; read: number } {
+  /**
+   * Reads one page of a leaf: the column, as a struct with this leaf alone if it is one. Of bytes that lie in the file as they are
+   * only the places stay in memory, 12 bytes a row, and each value is read when it is asked for.
+   * @returns the values, the bytes they take in memory and those that were read
+   */
+  readPage(leaf: LeafPages, page: Page): { decoded: Decoded; bytes: number; read: number } {
+    const element = leaf.elements.at(-1)!;
+    const isText = element.has(SchemaElement.convertedType) || element.has(SchemaElement.logicalType);
+    if (page.plainAfter !== null && !isText && element.get(SchemaElement.type)?.value === BYTE_ARRAY) {
+      return this.#placesOf(leaf, page, page.plainAfter);
+    }
     const dictionary = page.usesDictionary ? leaf.dictionary : null;
     const parts = dictionary === null ? [page] : [dictionary, page];
     const data = this.#open((fd) => parts.map(({ start, length }) => readAt(fd, this.path, start, length)));
@@ -202,7 +225,58 @@ export class ParquetFile {
     const chunk: Chunk = { field, start: MAGIC.length, length: bytes.length };
     const what = `the page of rows ${page.firstRow} to ${page.firstRow + page.numRows - 1}`;
     const assembled = this.#assembleElements(leaf.elements, 1, page.numRows, new Map([[chunk, bytes]]));
-    return { ...this.#decode(assembled, page.numRows, what), read: bytes.length };
+    const { vector, bytes: size } = this.#decode(assembled, page.numRows, what);
+    return { decoded: decodeVector(vector), bytes: size, read: bytes.length };
+  }
+
+  /** Where the values of a page of plain byte arrays lie. */
+  #placesOf(leaf: LeafPages, page: Page, headerLength: number): ReturnType<ParquetFile["readPage"]> {
+    const bytes = this.#open((fd) => readAt(fd, this.path, page.start, page.length));
+    const optional = leaf.elements.map((one) => one.get(SchemaElement.repetition)?.value === OPTIONAL);
+    const most = optional.filter(Boolean).length;
+    const starts = new Float64Array(page.numRows);
+    const lengths = new Int32Array(page.numRows);
+    try {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      let at = headerLength;
+      let levels: Uint8Array | null = null;
+      if (most > 0) {
+        const length = view.getUint32(at, true);
+        levels = readLevels(bytes.subarray(at + 4, at + 4 + length), page.numRows, most > 1 ? 2 : 1);
+        at += 4 + length;
+      }
+      for (let row = 0; row < page.numRows; row++) {
+        const level = levels === null ? most : levels[row]!;
+        if (level < most) {
+          // Of a struct that is there, only this value is missing.
+          lengths[row] = leaf.elements.length > 1 && level === most - 1 && optional.at(-1) ? -1 : -2;
+          continue;
+        }
+        const length = view.getUint32(at, true);
+        at += 4;
+        starts[row] = page.start + at;
+        lengths[row] = length;
+        at += length;
+        if (at > bytes.length) throw new RangeError(`the value of row ${page.firstRow + row} is too long`);
+      }
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      const last = page.firstRow + page.numRows - 1;
+      throw corrupt(
+        this.path,
+        `the page of rows ${page.firstRow} to ${last} cannot be decoded: ${cause.message}.`,
+        cause,
+      );
+    }
+    const name = new TextDecoder().decode(leaf.elements.at(-1)!.get(SchemaElement.name)!.value as Uint8Array);
+    const isStruct = leaf.elements.length > 1;
+    const get = (row: number): unknown => {
+      const length = lengths[row]!;
+      if (length === -2) return null;
+      const value = length === -1 ? null : this.#open((fd) => readAt(fd, this.path, starts[row]!, length));
+      return isStruct ? { [name]: value } : value;
+    };
+    return { decoded: { length: page.numRows, get }, bytes: 12 * page.numRows, read: bytes.length };
   }
 
   /** The pages of a chunk: each begins with a header that tells how long it is. */
@@ -210,6 +284,8 @@ export class ParquetFile {
     const pages: Page[] = [];
     let dictionary: LeafPages["dictionary"] = null;
     const end = chunk.start + chunk.length;
+    const meta = need(chunk.field, ColumnChunk.metaData).value as ThriftStruct;
+    const isUncompressed = meta.get(ColumnMetaData.codec)?.value === UNCOMPRESSED;
     let firstRow = 0;
     try {
       for (let at = chunk.start; at < end; ) {
@@ -224,7 +300,8 @@ export class ParquetFile {
           const numRows = number(header, DataPage.numValues);
           const encoding = header.get(isV2 ? DataPage.encodingV2 : DataPage.encoding)?.value;
           const usesDictionary = DICTIONARY_ENCODINGS.includes(encoding);
-          if (numRows > 0) pages.push({ firstRow, numRows, start: at, length, usesDictionary });
+          const plainAfter = !isV2 && encoding === PLAIN && isUncompressed ? headerLength : null;
+          if (numRows > 0) pages.push({ firstRow, numRows, start: at, length, usesDictionary, plainAfter });
           firstRow += numRows;
         }
         at += length;
@@ -524,6 +601,42 @@ function readKeyValues(footer: ThriftStruct): Map<string, string> {
     if (pair.has(KeyValue.value)) pairs.set(string(pair, KeyValue.key), string(pair, KeyValue.value));
   }
   return pairs;
+}
+
+/** Definition levels: runs and bit-packed groups of 8, as Parquet's RLE hybrid has them, `width` bits each. */
+function readLevels(bytes: Uint8Array, count: number, width: number): Uint8Array {
+  const levels = new Uint8Array(count);
+  let at = 0;
+  let filled = 0;
+  const byte = (): number => {
+    if (at >= bytes.length) throw new RangeError("its levels end early");
+    return bytes[at++]!;
+  };
+  while (filled < count) {
+    let head = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const next = byte();
+      head += (next & 0x7f) * scale;
+      if (next < 0x80) break;
+    }
+    if (head % 2 === 0) {
+      const end = Math.min(count, filled + head / 2);
+      levels.fill(byte(), filled, end);
+      if (end === filled) throw new RangeError("its levels make no sense");
+      filled = end;
+      continue;
+    }
+    // Groups of 8 values take `width` bytes each.
+    const first = at * 8;
+    const values = ((head - 1) / 2) * 8;
+    at += (values * width) / 8;
+    if (at > bytes.length || values === 0) throw new RangeError("its levels end early");
+    for (let i = 0; i < values && filled < count; i++) {
+      const bit = first + i * width;
+      levels[filled++] = (bytes[bit >> 3]! >> (bit & 7)) & ((1 << width) - 1);
+    }
+  }
+  return levels;
 }
 
 /** A column chunk of one page, `length` bytes with the dictionary in front of it, at the start of a file's data. */

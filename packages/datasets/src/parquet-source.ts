@@ -111,17 +111,17 @@ export class ParquetSource {
   #picture(at: Located, column: string, leaves: readonly LeafPages[], row: number): unknown {
     let value: Record<string, unknown> | null = null;
     for (const [i, leaf] of leaves.entries()) {
-      const page = leaf.pages[pageOf(leaf.pages, row)]!;
-      const key = `${at.firstRow}/${column}/${i}/${page.firstRow}`;
+      const found = leaf.pages[pageOf(leaf.pages, row)]!;
+      const key = `${at.firstRow}/${column}/${i}/${found.firstRow}`;
       let decoded = this.#pictures.get(key);
       if (decoded === undefined) {
-        const { vector, bytes, read } = at.file.readPage(leaf, page);
-        decoded = decodeVector(vector);
-        this.#pictures.keep(key, decoded, bytes);
+        const page = at.file.readPage(leaf, found);
+        decoded = page.decoded;
+        this.#pictures.keep(key, decoded, page.bytes);
         this.statistics.columnReads++;
-        this.statistics.bytesRead += read;
+        this.statistics.bytesRead += page.read;
       }
-      const part = decoded.get(row - page.firstRow) as Record<string, unknown> | null;
+      const part = decoded.get(row - found.firstRow) as Record<string, unknown> | null;
       if (part === null) return null;
       value = value === null ? part : Object.assign(value, part);
     }

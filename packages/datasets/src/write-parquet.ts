@@ -74,8 +74,12 @@ function encode(dataset: Dataset, rowGroupSize: number): Uint8Array {
     .setCreatedBy("wgrad datasets");
   for (const [name, feature] of Object.entries(dataset.features)) {
     if (!(feature instanceof Image)) continue;
-    // Pages of about 1 MiB, whatever the row group: the writer looks at their size once in so many values. No two pictures are the same.
-    properties = properties.setWriteBatchSize(16).setColumnDictionaryEnabled(`${name}.bytes`, false);
+    // Pages of about 1 MiB, whatever the row group: the writer looks at their size once in so many values. No two pictures are the
+    // same, and they are compressed as they are: left so, each can be read by itself.
+    properties = properties
+      .setWriteBatchSize(16)
+      .setColumnDictionaryEnabled(`${name}.bytes`, false)
+      .setColumnCompression(`${name}.bytes`, Compression.UNCOMPRESSED);
   }
   return writeParquet(WasmTable.fromIPCStream(ipc), properties.build());
 }
