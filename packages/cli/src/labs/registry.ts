@@ -11,6 +11,8 @@ export const LABS: Readonly<Record<string, LabLoader>> = {
   lora: async () => (await import("./lora/index.js")).lab,
   mlm: async () => (await import("./mlm/index.js")).lab,
   "imdb-scratch": async () => (await import("./imdb-scratch/index.js")).lab,
+  "clip-zero-shot": async () => (await import("./clip-zero-shot/index.js")).lab,
+  "clip-linear-probe": async () => (await import("./clip-linear-probe/index.js")).lab,
   compare: async () => (await import("./compare/index.js")).lab,
 };
 

@@ -150,7 +150,7 @@ function splitReport(
 }
 
 /** The report is a record by name, in which two classes of one name would be one. */
-function uniqueNames(labels: readonly string[]): string[] {
+export function uniqueNames(labels: readonly string[]): string[] {
   return labels.map((label, i) => (labels.indexOf(label) === i ? label : `${label} (${i})`));
 }
 

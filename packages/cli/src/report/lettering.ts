@@ -65,7 +65,7 @@ export function svgOf(text: string, x: number, y: number, style: TextStyle): str
 }
 
 /**
- * Breaks a text into lines at its spaces, and inside of words that are too long. What does not fit ends in an ellipsis.
+ * Breaks a text into lines at its spaces (not at U+00A0), and inside of words that are too long. What does not fit ends in an ellipsis.
  * @param width pixels of a line
  * @param most lines
  */

@@ -55,7 +55,7 @@ function subtitleOf({ subtitle, cells }: PictureGridOptions): string {
     : `${formatCount(right)} of ${formatCount(judged.length)} are right${judged.length < cells.length ? ` (${pictures})` : ""}`;
 }
 
-const MARKS = { right: "✓", wrong: "✗", open: "" } as const;
+const MARKS = { right: "✓", wrong: "✗" } as const;
 
 // ---- HTML
 
@@ -177,7 +177,7 @@ function captionOf(cell: GridCell, width: number): Caption[] {
   return cell.lines.flatMap((line, i) => {
     const style = i === 0 ? FIRST : REST;
     const colour = i > 0 ? COLOURS.soft : verdict === "open" ? COLOURS.ink : COLOURS[verdict];
-    const text = i === 0 ? `${MARKS[verdict]} ${line}` : line;
+    const text = i === 0 && verdict !== "open" ? `${MARKS[verdict]}\u00a0${line}` : line;
     return wrap(text, style, width - 2, MOST_LINES).map((part) => ({ text: part, style, colour }));
   });
 }

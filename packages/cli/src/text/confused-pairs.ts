@@ -17,5 +17,5 @@ export function confusedPairs(confusion: readonly (readonly number[])[]): Confus
         truth !== predicted && count > 0 ? [{ truth, predicted, count, share: count / total }] : [],
       );
     })
-    .sort((a, b) => b.count - a.count);
+    .sort((a, b) => b.count - a.count || b.share - a.share);
 }

@@ -219,7 +219,7 @@ function parametersOf(estimator: Estimator, isLinear: boolean): number {
 }
 
 /** A fit is one long computation, in which no handler would run: meanwhile Ctrl-C is the system's, which ends the process. */
-function interruptible<T>(body: () => T): T {
+export function interruptible<T>(body: () => T): T {
   const signals = ["SIGINT", "SIGTERM"] as const;
   const handlers = signals.map((signal) => process.listeners(signal));
   for (const signal of signals) process.removeAllListeners(signal);

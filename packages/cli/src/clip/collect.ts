@@ -1,0 +1,208 @@
+/** Features of the splits of a data set of pictures, and of prompts: read where they are there, else computed and kept. */
+import { type Dataset, type EncodedImage, Image, ImageLoader } from "@wgrad/datasets";
+import { CLIPModel } from "@wgrad/models";
+import { AutoImageProcessor, AutoTokenizer, fromPretrained, resolveModel } from "@wgrad/models/node";
+import type { Device } from "@wgrad/tensor";
+import { withDevice } from "../device.js";
+import { CommandError } from "../errors.js";
+import { hubOptions } from "../hub.js";
+import { chooseColumn } from "../training/data.js";
+import { formatSeconds, type Ui } from "../ui.js";
+import { imageFeatures, textFeatures } from "./encode.js";
+import {
+  digestOfClip,
+  keyOfImages,
+  keyOfTexts,
+  type Provenance,
+  readImages,
+  readTexts,
+  type StoredImages,
+  type StoredTexts,
+  writeImages,
+  writeTexts,
+} from "./store.js";
+
+/** How features are computed and kept. */
+export interface CollectSettings {
+  /** Folder or hub id of a CLIP. */
+  model: string;
+  /** Where features are kept; null to keep none. */
+  featuresDir: string | null;
+  /** Pictures of a forward pass. */
+  batchSize: number;
+  /** Threads that decode pictures. */
+  numWorkers: number;
+  /** What becomes of a picture that cannot be read: an error, or it is left out. */
+  onError: "raise" | "skip";
+  /** Compute anew what is there already. */
+  recompute: boolean;
+  offline: boolean;
+}
+
+/** Pictures to encode. */
+export interface ImageSource {
+  name: string;
+  /** Class of each picture, -1 where there is none. */
+  labels: Int32Array;
+  /** Pictures from `start` up to `end`. */
+  images(start: number, end: number): EncodedImage[];
+}
+
+/** What {@link collectFeatures} gives. */
+export interface Collected {
+  /** Null where no prompts were given. */
+  texts: StoredTexts | null;
+  /** By the name of the source. */
+  images: Map<string, StoredImages>;
+}
+
+const IMAGE_COLUMNS = ["image", "img"] as const;
+
+/** The column of the pictures. @throws UsageError, CommandError `E_COLUMN_KIND` */
+export function imageColumnOf(dataset: Dataset, given: string | null): string {
+  const isImage = (name: string) => dataset.features[name] instanceof Image;
+  const column = chooseColumn(dataset, given, IMAGE_COLUMNS, isImage, "--image-column");
+  if (isImage(column)) return column;
+  throw new CommandError(
+    "E_COLUMN_KIND",
+    `${dataset.name}: column "${column}" does not hold pictures. Name another with --image-column.`,
+  );
+}
+
+/** The pictures of a split. */
+export function sourceOf(name: string, rows: Dataset, column: string, labels: Int32Array): ImageSource {
+  return {
+    name,
+    labels,
+    images(start, end) {
+      const indices = Array.from({ length: end - start }, (_, i) => start + i);
+      const found = Array.from(rows.batch(indices, [column])[column]!) as (EncodedImage | null)[];
+      return found.map((image) => image ?? { bytes: null, path: null });
+    },
+  };
+}
+
+/**
+ * Features of pictures and prompts. Where nothing is missing no adapter is opened.
+ * @param prompts null for none
+ * @throws CommandError `E_WEIGHTS_MISSING` for a checkpoint without all weights; HubError, ConfigError, ImageError, DatasetError
+ */
+export async function collectFeatures(
+  settings: CollectSettings,
+  wanted: { prompts: readonly string[] | null; sources: readonly ImageSource[] },
+  ui: Ui,
+): Promise<Collected> {
+  const folder = await resolveModel(settings.model, {
+    ...hubOptions(settings.offline, ui),
+    needs: "processor",
+  });
+  ui.status(`Looking at ${settings.model}`);
+  const digest = await digestOfClip(folder);
+  const { featuresDir } = settings;
+  const isKept = featuresDir !== null && !settings.recompute;
+  const result: Collected = { texts: null, images: new Map() };
+
+  const textKey = wanted.prompts && keyOfTexts(digest, wanted.prompts);
+  if (textKey && isKept) result.texts = await readTexts(featuresDir, textKey);
+  if (result.texts) ui.note(`prompts: their features are there already, in ${featuresDir}`);
+  const missing: { source: ImageSource; key: string }[] = [];
+  for (const source of wanted.sources) {
+    const key = keyOfImages(digest, source.labels, (row) => source.images(row, row + 1)[0]!);
+    const stored = isKept ? await readImages(featuresDir, source.name, key) : null;
+    if (!stored) missing.push({ source, key });
+    else {
+      ui.note(`${source.name}: features of ${stored.rows} pictures are there already, in ${featuresDir}`);
+      result.images.set(source.name, stored);
+    }
+  }
+  ui.done();
+  if ((wanted.prompts === null || result.texts) && missing.length === 0) return result;
+
+  await withDevice({}, async (device) => {
+    const { model, provenance } = await loadClip(device, folder, settings, ui);
+    if (wanted.prompts && textKey && !result.texts) {
+      const tokenizer = await AutoTokenizer.fromPretrained(folder, hubOptions(settings.offline, ui));
+      const progress = ui.progress("Encoding prompts", wanted.prompts.length);
+      const began = performance.now();
+      const features = await textFeatures(model, tokenizer, wanted.prompts, (done) => progress.update(done));
+      progress.finish();
+      const seconds = (performance.now() - began) / 1000;
+      result.texts = { ...provenance, seconds, features, columns: model.config.projectionDim };
+      if (featuresDir !== null) await writeTexts(featuresDir, textKey, result.texts);
+    }
+    for (const { source, key } of missing) {
+      const images = await encodeImages(model, provenance, source, folder, settings, ui);
+      if (featuresDir !== null) await writeImages(featuresDir, source.name, key, images);
+      result.images.set(source.name, images);
+    }
+  });
+  return result;
+}
+
+async function loadClip(
+  device: Device,
+  folder: string,
+  { model: name }: CollectSettings,
+  ui: Ui,
+): Promise<{ model: CLIPModel; provenance: Omit<Provenance, "seconds"> }> {
+  const { model, info } = await fromPretrained(CLIPModel, device, folder, {
+    onWarning: () => {},
+    onWeights: (done, total) => ui.status(`Loading ${name}: ${done} of ${total} weights`),
+  });
+  ui.done();
+  if (info.missingKeys.length > 0) {
+    throw new CommandError(
+      "E_WEIGHTS_MISSING",
+      `${name}: the weights lack ${info.missingKeys.slice(0, 3).join(", ")}${info.missingKeys.length > 3 ? ", …" : ""}. ` +
+        "Zero-shot needs both towers with their projections: use a whole CLIP such as openai/clip-vit-base-patch16.",
+    );
+  }
+  const scale = Math.exp(await model.logit_scale.item());
+  return {
+    model,
+    provenance: { parameters: model.numParameters(), scale, adapter: device.description },
+  };
+}
+
+async function encodeImages(
+  model: CLIPModel,
+  provenance: Omit<Provenance, "seconds">,
+  source: ImageSource,
+  folder: string,
+  { batchSize, numWorkers, onError }: CollectSettings,
+  ui: Ui,
+): Promise<StoredImages> {
+  const processor = await AutoImageProcessor.fromPretrained(folder);
+  const { transforms, normalization } = processor;
+  await using loader = new ImageLoader({ transforms, normalization, numWorkers, onError });
+  const count = source.labels.length;
+  const progress = ui.progress(`Encoding ${source.name}`, count);
+  const began = performance.now();
+  const { pooled, projected, ok } = await imageFeatures(model, {
+    count,
+    batchSize,
+    load: (start, end) =>
+      loader.load(source.images(start, end), {
+        indices: Array.from({ length: end - start }, (_, i) => start + i),
+        epoch: 0,
+        training: false,
+      }),
+    onBatch: (done) => progress.update(done),
+  });
+  progress.finish();
+  const seconds = (performance.now() - began) / 1000;
+  const skipped = ok.filter((read) => !read).length;
+  ui.note(
+    `${source.name}: ${count} pictures in ${formatSeconds(seconds)}, ${(count / seconds).toPrecision(3)} a second` +
+      (skipped > 0 ? `; ${skipped} could not be read and are left out` : ""),
+  );
+  return {
+    ...provenance,
+    seconds,
+    pooled,
+    projected,
+    rows: count,
+    columns: { pooled: model.config.visionConfig.hiddenSize, projected: model.config.projectionDim },
+    ok: Int32Array.from(ok, (read) => (read ? 1 : 0)),
+  };
+}
