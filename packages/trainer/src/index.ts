@@ -14,6 +14,7 @@ export {
   trainingArgumentsFromJson,
 } from "./check-arguments.js";
 export { latestCheckpoint, listCheckpoints, recoverCheckpoints } from "./checkpoint-folders.js";
+export { ContrastiveTrainer, contrastiveLoss } from "./contrastive-trainer.js";
 export {
   type AnyDataCollator,
   type AsyncDataCollator,
@@ -36,6 +37,15 @@ export { DefaultFlowCallback } from "./default-flow.js";
 export { EarlyStoppingCallback } from "./early-stopping.js";
 export { TrainerError } from "./errors.js";
 export { type ForeignArgument, foreignArgument } from "./foreign-arguments.js";
+export {
+  type ClassPromptOptions,
+  dataCollatorForClassPrompts,
+  dataCollatorForImageClassification,
+  dataCollatorForImageText,
+  type ImageClassificationOptions,
+  type PictureExample,
+  type PictureLoader,
+} from "./image-collator.js";
 export {
   dataCollatorForLanguageModeling,
   type LanguageModelingOptions,

@@ -65,7 +65,7 @@ const TOLERANCE = {
   logitsAfter: { rtol: 0, atol: 1e-3 },
 };
 
-/** Whole training runs, step by step, against transformers' Trainer. */
+/** Whole training runs, step by step, against PyTorch: texts through transformers' Trainer, pictures through a loop by hand. */
 export async function verifyRuns(
   device: Device,
   folder: string,
@@ -76,8 +76,10 @@ export async function verifyRuns(
   for (const name of (await readdir(folder)).sort()) {
     const place = join(folder, name);
     if (!existsSync(join(place, "spec.json"))) {
-      if (existsSync(join(place, "run.py")))
-        onRow(skippedRow("runs", name, 1, "a run of CLIP, which this version does not build"));
+      if (existsSync(join(place, "inputs.safetensors"))) {
+        const { verifyPictureRun } = await import("./picture-runs.js");
+        await verifyPictureRun(device, place, name, fixtures, onRow, onStatus);
+      }
       continue;
     }
     const checkpoint = checkpointFolder("minilm-distilbert", fixtures);
