@@ -12,7 +12,7 @@ import type { DecodeOptions } from "../decode.js";
 import { ImageError } from "../errors.js";
 import type { RawImage } from "../raw-image.js";
 import { decodeBmp } from "./bmp.js";
-import { type FileKind, fileKind } from "./file-kind.js";
+import { endsEarly, type FileKind, fileKind } from "./file-kind.js";
 
 // `error`: truncated files are refused; warnings, such as stray bytes between the parts of a JPEG, are not, as in Pillow.
 const settings: SharpOptions = { failOn: "error", ignoreIcc: true, sequentialRead: true };
@@ -81,8 +81,8 @@ export async function decodeImage(
 
 /** What is wrong with the bytes, in words of ours around those of libvips. */
 function refused(bytes: Uint8Array, kind: FileKind, name: string, cause: Error): ImageError {
-  // libvips repeats itself, a line for each layer.
-  const said = (cause.message.split("\n")[0] ?? "").trim();
+  // libvips repeats itself, a line for each layer, and sharp calls any failure at opening a corrupt header.
+  const said = (cause.message.split("\n")[0] ?? "").replace("Input buffer has corrupt header: ", "").trim();
   if (kind === "unknown") {
     const start = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
     return new ImageError(
@@ -92,11 +92,7 @@ function refused(bytes: Uint8Array, kind: FileKind, name: string, cause: Error):
     );
   }
   const format = kind === "cmyk" ? "JPEG" : kind === "grey16" ? "PNG" : kind.toUpperCase();
-  if (
-    /premature end|end of stream|read error|truncated|unexpected eof|out of data|not enough|too short/i.test(
-      said,
-    )
-  )
+  if (endsEarly(bytes) || /premature end|unexpected end/i.test(said))
     return new ImageError(
       "E_IMAGE_TRUNCATED",
       `${name}a ${format} file that ends too early, after ${bytes.length} bytes (${said}). Fetch or copy it again.`,

@@ -55,3 +55,16 @@ function hasTransparency(bytes: Uint8Array): boolean {
   }
   return false;
 }
+
+/** Whether the parts that a PNG or WebP file announces reach beyond its end. False for other formats. */
+export function endsEarly(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (starts(bytes, "RIFF")) return bytes.length < 8 || view.getUint32(4, true) + 8 > bytes.length;
+  if (!starts(bytes, "\x89PNG")) return false;
+  let at = 8;
+  while (at + 12 <= bytes.length) {
+    if (starts(bytes, "IEND", at + 4)) return false;
+    at += 12 + view.getUint32(at);
+  }
+  return true;
+}
