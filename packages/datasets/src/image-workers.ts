@@ -4,7 +4,7 @@ import { DatasetError, reason } from "./errors.js";
 import type { ImageJob, ImageProcessor, ImageResult, ProcessSettings } from "./images/process-image.js";
 
 /** A picture to be done, without its number. */
-export type ImageTask = Omit<ImageJob, "id">;
+export type ImageTask = Omit<ImageJob, "id" | "out">;
 
 interface Waiting {
   task: ImageTask;
@@ -29,6 +29,8 @@ export class ImageWorkers {
   readonly #maxInFlight: number;
   readonly #threads: Thread[] = [];
   readonly #queue: Waiting[] = [];
+  /** Memory of pictures that are done with. */
+  readonly #spare: Float32Array<ArrayBuffer>[] = [];
   #here: Promise<ImageProcessor> | null = null;
   #inFlight = 0;
   #nextId = 0;
@@ -58,6 +60,11 @@ export class ImageWorkers {
     });
   }
 
+  /** Takes back the pixels of a result, for the next picture: fresh memory costs more than filling it. */
+  recycle(pixelValues: Float32Array<ArrayBuffer>): void {
+    if (this.#spare.length < this.#maxInFlight) this.#spare.push(pixelValues);
+  }
+
   /** Ends the threads; what is still waiting is rejected. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -83,7 +90,7 @@ export class ImageWorkers {
       this.#here ??= import("./images/process-image.js").then(
         ({ ImageProcessor }) => new ImageProcessor(this.#settings),
       );
-      resolve(await (await this.#here).process({ ...task, id }));
+      resolve(await (await this.#here).process({ ...task, id, out: this.#spare.pop() ?? null }));
     } catch (thrown) {
       reject(ended(reason(thrown), thrown));
     } finally {
@@ -98,7 +105,9 @@ export class ImageWorkers {
     const { task } = waiting;
     // A copy of the encoded bytes, which are the caller's: given away they would be gone from the caller's rows.
     const bytes = task.bytes === null ? null : task.bytes.slice();
-    thread.worker.postMessage({ ...task, bytes, id }, bytes === null ? [] : [bytes.buffer]);
+    const out = this.#spare.pop() ?? null;
+    const moved = [bytes, out].filter((one) => one !== null).map((one) => one.buffer);
+    thread.worker.postMessage({ ...task, bytes, id, out } satisfies ImageJob, moved);
   }
 
   #leastBusy(): Thread {

@@ -5,7 +5,7 @@ import { Compression, Table as WasmTable, WriterPropertiesBuilder, writeParquet 
 import { arrowValue } from "./arrow-values.js";
 import type { Dataset } from "./dataset.js";
 import { DatasetError, reason } from "./errors.js";
-import { arrowSchemaOf, type Feature, Image } from "./features.js";
+import { arrowSchemaOf, ClassLabel, type Feature, Image, Value } from "./features.js";
 import { imageBytes, isEncodedImage } from "./images/encoded-image.js";
 
 /** Writes a data set as one Parquet file (snappy), complete or not at all. */
@@ -72,14 +72,20 @@ function encode(dataset: Dataset, rowGroupSize: number): Uint8Array {
     .setMaxRowGroupSize(rowGroupSize)
     .setKeyValueMetadata(metadata)
     .setCreatedBy("wgrad datasets");
-  for (const [name, feature] of Object.entries(dataset.features)) {
-    if (!(feature instanceof Image)) continue;
+  if (Object.values(dataset.features).some((feature) => feature instanceof Image)) {
     // Pages of about 1 MiB, whatever the row group: the writer looks at their size once in so many values. No two pictures are the
-    // same, and they are compressed as they are: left so, each can be read by itself.
+    // same, and they are compressed as they are: left so, each can be read by itself. The writer knows a leaf of a struct by no name,
+    // so that this is for all columns, and the plain ones are named.
     properties = properties
       .setWriteBatchSize(16)
-      .setColumnDictionaryEnabled(`${name}.bytes`, false)
-      .setColumnCompression(`${name}.bytes`, Compression.UNCOMPRESSED);
+      .setDictionaryEnabled(false)
+      .setCompression(Compression.UNCOMPRESSED);
+    for (const [name, feature] of Object.entries(dataset.features)) {
+      if (!(feature instanceof ClassLabel) && !(feature instanceof Value)) continue;
+      properties = properties
+        .setColumnDictionaryEnabled(name, true)
+        .setColumnCompression(name, Compression.SNAPPY);
+    }
   }
   return writeParquet(WasmTable.fromIPCStream(ipc), properties.build());
 }

@@ -75,6 +75,13 @@ describe("columns of pictures in Parquet", () => {
     expect(read.readStatistics!.peakCachedBytes).toBeLessThan(1.6e6);
   });
 
+  test("pictures are neither compressed nor numbers of a dictionary, so that each is read by itself", () => {
+    const read = Dataset.fromParquet<Row>(written(temporaryFolder(), numRows));
+    read.column("image");
+    // 12 bytes for the place of each, and the paths.
+    expect(read.readStatistics!.cachedBytes).toBeLessThan(60 * numRows);
+  });
+
   test("100 rows are a row group unless told otherwise", () => {
     const path = join(temporaryFolder(), "train.parquet");
     Dataset.fromDict({ image: pictures.slice(0, 250) }, { image: new Image() }).toParquet(path);

@@ -34,6 +34,8 @@ export interface ImageJob {
   training: boolean;
   /** Whether the cache may grow. */
   store: boolean;
+  /** Memory for the pixels, taken where it has their size. */
+  out: Float32Array<ArrayBuffer> | null;
 }
 
 /** What became of it. */
@@ -111,7 +113,8 @@ export class ImageProcessor {
       }
     }
     if (random.length > 0) image = applyTransforms(image, random, draw);
-    const pixelValues = new Float32Array(3 * image.width * image.height);
+    const length = 3 * image.width * image.height;
+    const pixelValues = job.out?.length === length ? job.out : new Float32Array(length);
     toPixelValues(image, this.#settings.normalization, pixelValues);
     return {
       id: job.id,
