@@ -1,6 +1,5 @@
 // Files go both ways between wgrad and Python's own packages: PEFT, transformers and TensorBoard, where they are installed
 // (scripts/lib/ensure-python.mjs; `CI=1 npm test` does it).
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -19,39 +18,9 @@ import {
   Trainer,
 } from "@wgrad/trainer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { missing, runPython, titled } from "./python/interpreter.ts";
 
 const root = resolve(import.meta.dirname, "..");
-const environment = join(
-  root,
-  ".cache/python",
-  process.platform === "win32" ? "Scripts/python.exe" : "bin/python",
-);
-const python = process.env.WGRAD_PYTHON ?? (existsSync(environment) ? environment : null);
-
-/** Why tests with these packages are skipped; null where they can run. */
-function missing(...packages: string[]): string | null {
-  if (!python)
-    return `no Python packages: ${process.env.WGRAD_PYTHON_MISSING ?? "CI=1 npm test installs them"}`;
-  const find = `import importlib.util as u, sys; print(*[p for p in sys.argv[1:] if not u.find_spec(p)])`;
-  const done = spawnSync(python, ["-c", find, ...packages], { encoding: "utf8" });
-  const names = done.status === 0 ? done.stdout.trim() : `${python} does not run`;
-  return names ? `missing: ${names}. ${process.env.WGRAD_PYTHON_MISSING ?? ""}`.trim() : null;
-}
-
-/** Runs a script of test/python; what it wrote on stdout. */
-function runPython(script: string, ...args: string[]): string {
-  const done = spawnSync(python!, [join(import.meta.dirname, "python", script), ...args], {
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-    env: { ...process.env, OMP_NUM_THREADS: "1", PYTHONWARNINGS: "ignore" },
-  });
-  if (done.status !== 0) throw new Error(`${script} ended with code ${done.status}\n${done.stderr}`);
-  return done.stdout;
-}
-
-/** What a describe is called: with the reason where it is skipped. */
-const titled = (title: string, why: string | null) => (why ? `${title} (skipped: ${why})` : title);
-
 let device: Device;
 let folder: string;
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-// Python's own packages for test/python.test.ts, in a virtual environment of this checkout. Nothing here fails a run: where they
+// Python's own packages for test/python*.test.ts, in a virtual environment of this checkout. Nothing here fails a run: where they
 // cannot be had, the tests that need them say that they skip.
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -44,8 +44,10 @@ export function ensurePython(filters) {
 
 const requirements = (group) => join(root, `test/python/requirements-${group}.txt`);
 
+const files = ["test/python.test.ts", "test/python-clip.test.ts"];
 const isWanted = (filters) =>
-  filters.length === 0 || filters.some((text) => "test/python.test.ts".includes(text.replace(/^\.\//, "")));
+  filters.length === 0 ||
+  filters.some((text) => files.some((file) => file.includes(text.replace(/^\.\//, ""))));
 
 function readStamp() {
   try {
@@ -79,9 +81,10 @@ function installGroup(group, until) {
     const name = readFileSync(requirements(group), "utf8").match(/^torch==\S+/m)?.[0];
     const plan = pip("--quiet", "--dry-run", "--no-deps", "--only-binary=:all:", "--report=-", name);
     if (plan.code !== 0) return `${name} cannot be had: ${lastLine(plan)}`;
-    const { metadata } = JSON.parse(plan.out.slice(plan.out.indexOf("{"))).install[0];
+    // Nothing is planned where it is installed already.
+    const [planned] = JSON.parse(plan.out.slice(plan.out.indexOf("{"))).install;
     // Some gigabytes, for GPUs that a test machine does not have.
-    if (metadata.requires_dist?.some((text) => /^(?:nvidia|cuda)/.test(text)))
+    if (planned?.metadata.requires_dist?.some((text) => /^(?:nvidia|cuda)/.test(text)))
       return `${name} is offered as the build for CUDA only: let pip find PyTorch's build for the CPU (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)`;
   }
   const done = pip("--quiet", "--no-deps", "--only-binary=:all:", "--no-compile", "-r", requirements(group));

@@ -18,7 +18,7 @@ import {
   saveWeights,
   type TensorSource,
   type WeightsReader,
-  writeJsonFile,
+  writeConfigFile,
 } from "./files.js";
 import { type ResolveOptions, resolveModel } from "./hub/resolve.js";
 import {
@@ -285,6 +285,6 @@ export async function savePretrained(
   if (sources.length === 0)
     throw new WeightsError("E_WEIGHTS_MISSING", `${folder}: the model has no weights to save.`);
   await saveWeights(folder, sources, maxShardSize === undefined ? {} : { maxShardSize });
-  await writeJsonFile(join(folder, "config.json"), model.configJson());
+  await writeConfigFile(join(folder, "config.json"), model.configJson());
   await options.tokenizer?.savePretrained(folder);
 }

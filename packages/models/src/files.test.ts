@@ -13,6 +13,7 @@ import {
   saveSafetensors,
   saveWeights,
   type TensorSource,
+  writeConfigFile,
   writeFileAtomic,
 } from "./files.js";
 
@@ -115,6 +116,21 @@ describe("writeFileAtomic", () => {
     })();
     expect(await failure(() => writeFileAtomic(join(folder, "half"), content))).toBe(lost);
     expect((await readdir(folder)).sort()).toEqual(["file", "taken"]);
+  });
+});
+
+describe("writeConfigFile", () => {
+  it("writes whole numbers with a point where transformers wants floats, and nothing else so", async () => {
+    const config = {
+      initializer_factor: 1,
+      hidden_size: 8,
+      text_config: { layer_norm_eps: 1e-5, initializer_factor: 2 },
+    };
+    const note = '"initializer_factor": 1';
+    await writeConfigFile(join(folder, "config.json"), { ...config, note });
+    const text = await readFile(join(folder, "config.json"), "utf8");
+    expect(text.match(/\d+\.0\b/g)).toEqual(["1.0", "2.0"]);
+    expect(JSON.parse(text)).toEqual({ ...config, note });
   });
 });
 

@@ -198,6 +198,15 @@ export async function writeJsonFile(path: string, value: unknown): Promise<void>
   await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
+/** Settings for which transformers 5 refuses a whole number: it wants `1.0`, which JSON.stringify writes as `1`. */
+const wholeFloat = /^(\s*"(?:initializer_factor|initializer_range|layer_norm_eps)": -?\d+)(,?)$/gm;
+
+/** `config.json` of a model, so that transformers reads it. */
+export async function writeConfigFile(path: string, config: Record<string, unknown>): Promise<void> {
+  const text = JSON.stringify(config, null, 2).replace(wholeFloat, "$1.0$2");
+  await writeFileAtomic(path, `${text}\n`);
+}
+
 async function readFully(handle: FileHandle, path: string, begin: number, end: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(end - begin);
   let at = 0;
