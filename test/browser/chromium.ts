@@ -37,14 +37,15 @@ const flags = [
 
 /**
  * Starts Chromium with a new profile and opens a page that has loaded `page.ts`.
- * @param fixtures folder that the page sees as /ops
+ * @param folders what the page sees, such as /ops, by that name
  */
-export async function openPage(executablePath: string, fixtures: string): Promise<Page> {
+export async function openPage(executablePath: string, folders: Record<string, string>): Promise<Page> {
   const { code } = await bundleForBrowsers('export * from "./page.ts";');
   // WebGPU wants a secure context: 127.0.0.1 is one, a file or about:blank is not.
   const server = createServer(({ url = "/" }, response) => {
-    if (url.startsWith("/ops/")) {
-      const file = join(fixtures, basename(url));
+    const folder = folders[url.split("/")[1] ?? ""];
+    if (folder) {
+      const file = join(folder, basename(url));
       response.writeHead(existsSync(file) ? 200 : 404).end(existsSync(file) ? readFileSync(file) : undefined);
     } else if (url === "/page.js") {
       response.writeHead(200, { "content-type": "text/javascript" }).end(code);

@@ -1,6 +1,9 @@
 /** What runs inside the browser: the tests bundle this file and call its exports from the page. */
+import { decodeImage } from "@wgrad/image";
+import { CLIPImageProcessor } from "@wgrad/models";
 import { Device, type DeviceOptions, type OpReport, verifyOps } from "@wgrad/tensor";
 import { type CheckResult, checkEntry, entries, entryOf } from "@wgrad/tensor/lab";
+import { adaptClip, referenceErrors } from "./clip.js";
 import { trainTiny } from "./training.js";
 
 /** What the tests want to know about the adapter of the page. */
@@ -14,7 +17,7 @@ export interface Adapter {
 
 let device: Device | undefined;
 let index: unknown;
-const files = new Map<string, Uint8Array>();
+const files = new Map<string, Uint8Array<ArrayBuffer>>();
 
 /** Opens the device that the other functions use, in place of the last one. */
 export async function open(options?: DeviceOptions): Promise<Adapter> {
@@ -49,17 +52,56 @@ export function check(op: string): Promise<CheckResult[]> {
 async function load(file: string): Promise<Uint8Array> {
   let bytes = files.get(file);
   if (!bytes) {
-    const response = await fetch(`/ops/${file}`);
-    if (!response.ok) throw new Error(`${file}: HTTP ${response.status}`);
-    bytes = new Uint8Array(await response.arrayBuffer());
+    bytes = await download(`/ops/${file}`);
     files.set(file, bytes);
   }
   return bytes;
 }
 
+async function download(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 /** Losses of the tiny classifier: see `training.ts`. */
 export function train(): Promise<number[]> {
   return trainTiny(opened());
+}
+
+/** Errors of the reference CLIP that the test serves under /clip: see `clip.ts`. */
+export function checkClip(): Promise<Record<string, number>> {
+  return referenceErrors(opened(), (name) => download(`/clip/${name}`));
+}
+
+/** Losses of LoRA on a tiny CLIP: see `clip.ts`. */
+export function adapt(): Promise<number[]> {
+  return adaptClip(opened());
+}
+
+/** A picture as the browser decodes it, and what CLIP's processor makes of it, as base64; or the code of the refusal. */
+export type Picture =
+  | { width: number; height: number; data: string; pixelValues: string }
+  | { refused: string };
+
+/** Decodes a file that the test serves under /pictures. */
+export async function picture(file: string, size: number): Promise<Picture> {
+  const bytes = await download(`/pictures/${file}`);
+  try {
+    const image = await decodeImage(bytes);
+    const { pixelValues } = new CLIPImageProcessor({ size, cropSize: size }).preprocess(image);
+    const { width, height, data } = image;
+    return { width, height, data: base64(data), pixelValues: base64(new Uint8Array(pixelValues.buffer)) };
+  } catch (error) {
+    return { refused: String((error as { code?: unknown }).code ?? error) };
+  }
+}
+
+/** Arrays of numbers take seconds to leave a page. */
+function base64(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
 }
 
 /** Tensors and buffers that something still holds. */

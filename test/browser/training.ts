@@ -9,7 +9,7 @@ const STEPS = 10;
 const [BATCH, TOKENS, VOCABULARY] = [4, 12, 40];
 
 /** Numbers in [0, 1): a linear congruential generator. */
-function* uniform(seed: number): Generator<number, never> {
+export function* uniform(seed: number): Generator<number, never> {
   for (let state = seed; ; ) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     yield state / 2 ** 32;
