@@ -29,12 +29,32 @@ export interface ImageSplits {
   names: string[];
 }
 
+/** What {@link openSplits} looks at. */
+export type SplitSettings = Pick<
+  ClipLabSettings,
+  | "dataset"
+  | "imageColumn"
+  | "labelColumn"
+  | "trainSplit"
+  | "evalSplit"
+  | "testSplit"
+  | "validationSize"
+  | "testSize"
+  | "subset"
+  | "seed"
+  | "classNames"
+  | "offline"
+> & {
+  /** Whether ids of WordNet will do for names; default false. */
+  allowIds?: boolean;
+};
+
 /**
  * Opens the splits that a lab needs; those that are not there are left out.
  * @throws CommandError `E_SPLIT` if none is there, `E_CLASS_NAMES`; DatasetError; UsageError
  */
 export async function openSplits(
-  settings: ClipLabSettings,
+  settings: SplitSettings,
   roles: readonly Role[],
   ui: Ui,
 ): Promise<ImageSplits> {
@@ -60,7 +80,10 @@ export async function openSplits(
   const labelColumn = labelColumnOf(first, settings.labelColumn);
   const imageColumn = imageColumnOf(first, settings.imageColumn);
   const labels = labelNamesOf(first, labelColumn);
-  const names = await humanNames(labels, { file: settings.classNames, folder: dataset });
+  const names = await humanNames(labels, { file: settings.classNames, folder: dataset }).catch((error) => {
+    if (settings.allowIds && error instanceof CommandError && error.code === "E_CLASS_NAMES") return labels;
+    throw error;
+  });
   const splits = there.map((role) => {
     const rows = takeSplit(all, nameOf[role], subset, seed);
     const has = rows.columnNames.includes(labelColumn);

@@ -13,6 +13,9 @@ export const LABS: Readonly<Record<string, LabLoader>> = {
   "imdb-scratch": async () => (await import("./imdb-scratch/index.js")).lab,
   "clip-zero-shot": async () => (await import("./clip-zero-shot/index.js")).lab,
   "clip-linear-probe": async () => (await import("./clip-linear-probe/index.js")).lab,
+  "clip-lora-head": async () => (await import("./clip-lora-head/index.js")).lab,
+  "clip-lora-contrastive": async () => (await import("./clip-lora-contrastive/index.js")).lab,
+  "clip-full": async () => (await import("./clip-full/index.js")).lab,
   "clip-shapes": async () => (await import("./clip-shapes/index.js")).lab,
   compare: async () => (await import("./compare/index.js")).lab,
 };

@@ -8,7 +8,7 @@ import {
   peftConfigToJson,
 } from "@wgrad/peft";
 import { nearest } from "@wgrad/tensor";
-import type { TrainableModel } from "@wgrad/trainer";
+import type { AnyModel, TrainableModel } from "@wgrad/trainer";
 import { UsageError } from "../errors.js";
 
 /**
@@ -41,11 +41,21 @@ export function readAdapterConfig(
  * @param base name of the model, for those who load the adapter
  * @throws PeftError `E_TARGET` for layers that the model does not have
  */
-export function withAdapter<M extends TrainableModel>(
-  model: M,
+export function withAdapter(
+  model: TrainableModel,
   peft: Readonly<Record<string, unknown>> | null,
   base: string,
-): TrainableModel {
+): TrainableModel;
+export function withAdapter(
+  model: AnyModel,
+  peft: Readonly<Record<string, unknown>> | null,
+  base: string,
+): AnyModel;
+export function withAdapter(
+  model: AnyModel,
+  peft: Readonly<Record<string, unknown>> | null,
+  base: string,
+): AnyModel {
   if (peft === null) return model;
   const config = readAdapterConfig(peft, "peft");
   return getPeftModel(model, { ...config, baseModelNameOrPath: base, inferenceMode: false });

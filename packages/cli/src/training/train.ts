@@ -72,7 +72,12 @@ export async function trainFromRecipe(
 }
 
 /** Without a split to evaluate on there is no evaluation, and nothing to choose the best checkpoint by. */
-function withoutEvaluation(args: Readonly<TrainingArguments>, isMissing: boolean, split: string, ui: Ui) {
+export function withoutEvaluation(
+  args: Readonly<TrainingArguments>,
+  isMissing: boolean,
+  split: string,
+  ui: Ui,
+): Readonly<TrainingArguments> {
   if (!isMissing || args.evalStrategy === "no") return args;
   ui.note(`There is no split "${split}" to evaluate on during training (--eval-split).`);
   return { ...args, evalStrategy: "no" as const, loadBestModelAtEnd: false };
