@@ -30,6 +30,10 @@ const VERBS: Readonly<Record<string, Listed>> = {
     summary: "classify texts from the command line or stdin",
     load: async () => (await import("./commands/predict.js")).predict,
   },
+  "zero-shot": {
+    summary: "say which of some labels fits a picture, by a CLIP that was not trained for them",
+    load: async () => (await import("./commands/zero-shot.js")).zeroShot,
+  },
   features: {
     summary: "write the features of a frozen encoder for every text of a data set",
     load: async () => (await import("./commands/features.js")).features,

@@ -1,5 +1,5 @@
 /** Features of the splits of a data set of pictures, and of prompts: read where they are there, else computed and kept. */
-import { type Dataset, type EncodedImage, Image, ImageLoader } from "@wgrad/datasets";
+import { type Dataset, DatasetError, type EncodedImage, Image, ImageLoader } from "@wgrad/datasets";
 import { CLIPModel } from "@wgrad/models";
 import { AutoImageProcessor, AutoTokenizer, fromPretrained, resolveModel } from "@wgrad/models/node";
 import type { Device } from "@wgrad/tensor";
@@ -7,7 +7,7 @@ import { withDevice } from "../device.js";
 import { CommandError } from "../errors.js";
 import { hubOptions } from "../hub.js";
 import { chooseColumn } from "../training/data.js";
-import { formatSeconds, type Ui } from "../ui.js";
+import { formatCount, formatSeconds, type Ui } from "../ui.js";
 import { imageFeatures, textFeatures } from "./encode.js";
 import {
   digestOfClip,
@@ -46,6 +46,8 @@ export interface ImageSource {
   labels: Int32Array;
   /** Pictures from `start` up to `end`. */
   images(start: number, end: number): EncodedImage[];
+  /** The flag that leaves out what cannot be read, for messages. */
+  skipFlag: string;
 }
 
 /** What {@link collectFeatures} gives. */
@@ -74,6 +76,7 @@ export function sourceOf(name: string, rows: Dataset, column: string, labels: In
   return {
     name,
     labels,
+    skipFlag: "--on-error skip",
     images(start, end) {
       const indices = Array.from({ length: end - start }, (_, i) => start + i);
       const found = Array.from(rows.batch(indices, [column])[column]!) as (EncodedImage | null)[];
@@ -174,11 +177,11 @@ async function encodeImages(
 ): Promise<StoredImages> {
   const processor = await AutoImageProcessor.fromPretrained(folder);
   const { transforms, normalization } = processor;
-  await using loader = new ImageLoader({ transforms, normalization, numWorkers, onError });
+  await using loader = new ImageLoader({ transforms, normalization, numWorkers, onError, name: source.name });
   const count = source.labels.length;
   const progress = ui.progress(`Encoding ${source.name}`, count);
   const began = performance.now();
-  const { pooled, projected, ok } = await imageFeatures(model, {
+  const encoding = imageFeatures(model, {
     count,
     batchSize,
     load: (start, end) =>
@@ -189,11 +192,14 @@ async function encodeImages(
       }),
     onBatch: (done) => progress.update(done),
   });
+  const { pooled, projected, ok } = await encoding.catch((error: unknown) => {
+    throw withPlace(error, source);
+  });
   progress.finish();
   const seconds = (performance.now() - began) / 1000;
   const skipped = ok.filter((read) => !read).length;
   ui.note(
-    `${source.name}: ${count} pictures in ${formatSeconds(seconds)}, ${(count / seconds).toPrecision(3)} a second` +
+    `${source.name}: ${count === 1 ? "1 picture" : `${formatCount(count)} pictures`} in ${formatSeconds(seconds)}, ${(count / seconds).toPrecision(3)} a second` +
       (skipped > 0 ? `; ${skipped} could not be read and are left out` : ""),
   );
   return {
@@ -205,4 +211,17 @@ async function encodeImages(
     columns: { pooled: model.config.visionConfig.hiddenSize, projected: model.config.projectionDim },
     ok: Int32Array.from(ok, (read) => (read ? 1 : 0)),
   };
+}
+
+/** What is wrong with a picture, with its file where it has one, and the flag that goes on without it. */
+function withPlace(error: unknown, { name, images, skipFlag }: ImageSource): unknown {
+  if (!(error instanceof DatasetError) || error.code !== "E_IMAGE") return error;
+  const { row } = error.detail as { row?: number };
+  if (row === undefined) return error;
+  const { path } = images(row, row + 1)[0]!;
+  return new CommandError(
+    "E_IMAGE",
+    `${name}, ${path ?? `row ${row}`}: ${error.found} ${skipFlag} goes on without it.`,
+    { cause: error },
+  );
 }

@@ -5,6 +5,7 @@ import { writeFileAtomic } from "@wgrad/models/node";
 import { type Collected, collectFeatures } from "../../clip/collect.js";
 import { DEFAULT_TEMPLATE, expandTemplates, promptsOf } from "../../clip/prompts.js";
 import { type Judged, predictionRows, saveGrid, subjectOf, writeRecipe } from "../../clip/save.js";
+import { formatScores } from "../../clip/score-table.js";
 import {
   ensembleOf,
   figuresOf,
@@ -21,7 +22,6 @@ import { formatClassificationReport } from "../../text/classification-report.js"
 import { confusedPairs } from "../../text/confused-pairs.js";
 import { formatTable } from "../../text/table.js";
 import { machine } from "../../training/monitor.js";
-import { formatCount } from "../../ui.js";
 import type { Lab, LabContext } from "../lab.js";
 
 const ZERO_SHOT = "Zero-shot:";
@@ -99,23 +99,6 @@ function judge(
     const labels = source.labels.map((label, i) => (ok[i] === 1 ? label : -1));
     return { role, source, logits, labels, scores: scoresOf(logits, labels, names) };
   });
-}
-
-function formatScores(judged: readonly ZeroShotSplit[]): string {
-  const four = (value: number | null) => (value === null ? "–" : value.toFixed(4));
-  return formatTable(
-    ["split", "pictures", "top-1", "top-5", "loss", "precision", "recall", "F1"],
-    judged.map(({ role, labels, scores }) => {
-      if (!scores) return [role, formatCount(labels.length), ...Array<string>(6).fill("–")];
-      const { precision, recall, f1 } = scores.report.weightedAvg;
-      return [
-        role,
-        formatCount(scores.examples),
-        ...[scores.accuracy, scores.top5, scores.loss, precision, recall, f1].map(four),
-      ];
-    }),
-    [0],
-  );
 }
 
 const PAIRS = 10;
