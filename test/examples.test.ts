@@ -6,7 +6,18 @@ import { type Device, Tensor } from "@wgrad/tensor";
 import { openDevice } from "@wgrad/tensor/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-const folder = resolve(fileURLToPath(import.meta.url), "../../examples/own-kernel");
+const examples = resolve(fileURLToPath(import.meta.url), "../../examples");
+const folder = resolve(examples, "own-kernel");
+
+/** What an example prints. */
+function runExample(...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    encoding: "utf8",
+    timeout: 120_000,
+  });
+  expect(status, stderr).toBe(0);
+  return stdout;
+}
 
 describe("examples/own-kernel", () => {
   let device: Device;
@@ -64,13 +75,21 @@ describe("examples/own-kernel", () => {
   });
 
   it("trains when run as a program", () => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [resolve(folder, "main.mjs")], {
-      encoding: "utf8",
-      timeout: 60_000,
-    });
-    expect(status, stderr).toBe(0);
+    const stdout = runExample(resolve(folder, "main.mjs"));
     const losses = stdout.match(/loss [\d.]+/g)!.map((text) => Number(text.slice(5)));
     expect(losses).toHaveLength(5);
     expect(losses[4]).toBeLessThan(losses[0]! / 50);
+  });
+});
+
+describe("examples/clip-zero-shot", () => {
+  it("trains a CLIP on drawn pictures that names new ones", () => {
+    const stdout = runExample(resolve(examples, "clip-zero-shot/main.mjs"));
+    const answers = [...stdout.matchAll(/^(\w+ \w+): (\w+ \w+) \((\d+)/gm)];
+    expect(answers).toHaveLength(6);
+    for (const [, picture, answer, percent] of answers) {
+      expect(answer).toBe(picture);
+      expect(Number(percent)).toBeGreaterThan(50);
+    }
   });
 });
