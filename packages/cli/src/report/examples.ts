@@ -10,7 +10,7 @@ const SLACK = 100;
 
 /** The examples with the largest and the smallest losses of a split. */
 export function examplesOf({ worst, best }: SplitReport, level: 2 | 3): Html {
-  return html`${group(level, "Worst: the largest losses", "Mistakes made with confidence often come from a wrong label, irony, or words that the model has not learnt.", worst)}
+  return html`${group(level, "Worst: the largest losses", "Mistakes made with confidence often come from a wrong label, or from what the model has not learnt, such as irony.", worst)}
 ${group(level, "Best: the smallest losses", "What the model is surest of, and right.", best)}`;
 }
 

@@ -89,7 +89,7 @@ function open({ data, width, height }: RawImage): sharp.Sharp {
 
 /** Whether its pixels are better seen than smoothed. */
 function isTiny({ width, height }: RawImage): boolean {
-  return Math.max(width, height) * 4 <= BOX;
+  return Math.max(width, height) * 3 <= BOX;
 }
 
 // ---- PNG

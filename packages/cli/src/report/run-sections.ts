@@ -17,8 +17,9 @@ export function tilesOf(run: RunReport): Html {
     const found = splits.find((s) => s.split === split);
     return found ? `${formatCount(found.examples)} examples` : "";
   };
-  const scores = (accuracy: unknown, f1: unknown, loss: unknown, split: string) => {
+  const scores = (accuracy: unknown, top5: unknown, f1: unknown, loss: unknown, split: string) => {
     const detail = [
+      isNumber(top5) ? `top-5 ${top5.toFixed(4)}` : "",
       isNumber(f1) ? `F1 ${f1.toFixed(4)}` : "",
       isNumber(accuracy) && isNumber(loss) ? `loss ${loss.toFixed(4)}` : "",
       examples(split),
@@ -29,8 +30,14 @@ export function tilesOf(run: RunReport): Html {
     if (isNumber(accuracy)) tiles.push([`${name} accuracy`, accuracy.toFixed(4), detail]);
     else if (isNumber(loss)) tiles.push([`${name} loss`, loss.toFixed(4), detail]);
   };
-  scores(test?.test_accuracy, test?.test_f1, test?.test_loss, "test");
-  scores(validation?.eval_accuracy, validation?.eval_f1, validation?.eval_loss, "validation");
+  scores(test?.test_accuracy, test?.test_top5_accuracy, test?.test_f1, test?.test_loss, "test");
+  scores(
+    validation?.eval_accuracy,
+    validation?.eval_top5_accuracy,
+    validation?.eval_f1,
+    validation?.eval_loss,
+    "validation",
+  );
   const top = bestClassifier(run);
   if (top)
     tiles.push(["Best classifier", top.classifier, `on ${top.features} features, by ${top.split} accuracy`]);
@@ -87,7 +94,7 @@ export function runSections(
     ...trainingSection(run, make),
     ...classifierSection(run, make),
     ...run.splits.map((split) => resultSection(run, split, make, level)),
-    ...(run.splits.length === 0 ? [missingSection(run, make)] : []),
+    ...(run.splits.length === 0 ? [missingSection(run, make)] : furtherSection(run, make)),
     ...pictureSection(pictures, make),
     ...exampleSection(run, make, level),
     ...costSection(run, make),
@@ -280,6 +287,30 @@ function missingSection(run: RunReport, make: Make): Html {
     ? "Predictions are written when a run ends."
     : "This run left no predictions, so there is no table by class, no confusion matrix and there are no examples.";
   return make("results", "Results", why, table);
+}
+
+/** Shares right that are neither the tiles' nor the tables': of the first five answers, of one attribute alone, … */
+function furtherSection({ test, validation }: RunReport, make: Make): Html[] {
+  const shares = (metrics: Record<string, number> | null, prefix: string) =>
+    new Map(
+      Object.entries(metrics ?? {}).flatMap(([name, value]) => {
+        const what = name.match(`^${prefix}_(.+)_accuracy$`)?.[1];
+        return what && isNumber(value) ? [[what.replaceAll("_", " "), value] as const] : [];
+      }),
+    );
+  const [onTest, onValidation] = [shares(test, "test"), shares(validation, "eval")];
+  const names = [...new Set([...onTest.keys(), ...onValidation.keys()])];
+  if (names.length === 0) return [];
+  const columns = [
+    { heading: "test", values: onTest },
+    { heading: "validation", values: onValidation },
+  ].filter(({ values }) => values.size > 0);
+  const table = tableOf(
+    "Further accuracies",
+    [{ heading: "right in", isWords: true }, ...columns.map(({ heading }) => ({ heading }))],
+    names.map((name) => [name, ...columns.map(({ values }) => fourPlaces(values.get(name)))]),
+  );
+  return [make("further", "Further accuracies", "Shares of the examples.", table)];
 }
 
 function pictureSection(found: RunPictures | null, make: Make): Html[] {
