@@ -81,7 +81,7 @@ describe("lab clip-shapes", () => {
     for (const { label } of predictions.test!) expect(isHeldOut(descriptionOf(label! * 18))).toBe(true);
     expect(pictures!.pictures).toHaveLength(24);
     for (const name of ["description", "top5", ...Object.keys(ATTRIBUTES)])
-      expect(metrics.test![`test_${name}`]).toBeGreaterThanOrEqual(0);
+      expect(metrics.test![`test_${name}_accuracy`]).toBeGreaterThanOrEqual(0);
     for (const name of ["examples.png", "pictures.png"])
       expect((await decodeImage(join(folder, name))).width).toBeGreaterThan(400);
     expect(readFileSync(join(folder, "pictures.html"), "utf8").match(/<img /g)).toHaveLength(24);

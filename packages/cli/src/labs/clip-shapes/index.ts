@@ -189,8 +189,8 @@ async function runLab(context: LabContext): Promise<unknown> {
           },
         ]),
     );
-    const picture = await saveSome(folder, data.test, pictures);
-    ui.result(nextSteps(folder, grid, picture, (performance.now() - began) / 1000));
+    const question = await saveSome(folder, data.test, pictures);
+    ui.result(nextSteps(folder, grid, question, (performance.now() - began) / 1000));
     model.dispose();
     return result;
   });
@@ -258,14 +258,14 @@ function describeData({ train, validation, test }: ShapesDataset, sheet: string)
 function nextSteps(
   folder: string,
   grid: { png: string; html: string },
-  picture: string,
+  { picture, template, labels }: { picture: string; template: string; labels: string },
   seconds: number,
 ): string {
   return `
-Done in ${formatSeconds(seconds)}. The answers on combinations it has never seen: ${grid.png}, ${grid.html}
+Done in ${formatSeconds(seconds)}. Answers on combinations it has never seen: ${grid.png}, ${grid.html}
 Saved in ${folder}: model.safetensors, config.json, tokenizer, preprocessor_config.json, recipe.yaml, metrics.json, log.jsonl, predictions
 What to try next:
   wgrad report ${folder}
-  wgrad zero-shot ${picture} --model ${folder} --template "a large {} in the middle" --labels "red circle,red star,blue ring"
+  wgrad zero-shot ${picture} --model ${folder} --template "${template}" --labels "${labels}"
   wgrad lab                          # the labs on photographs: clip-zero-shot, clip-linear-probe, …`;
 }

@@ -80,8 +80,8 @@ type Words = Record<keyof Description, string>;
 
 const TEMPLATES: readonly ((words: Words) => string)[] = [
   ({ size, colour, form, position }) => `a ${size} ${colour} ${form} ${position}`,
-  ({ size, colour, form, position }) => `a picture of a ${size} ${colour} ${form} ${position}`,
-  ({ size, colour, form, position }) => `${position} there is a ${size} ${colour} ${form}`,
+  ({ size, colour, form, position }) => `the ${size} ${colour} ${form} is ${position}`,
+  ({ size, colour, form, position }) => `${position} a ${size} ${colour} ${form}`,
 ];
 
 /** Number of the caption templates. */

@@ -62,12 +62,12 @@ export async function drawAnswers(
   return { png, html };
 }
 
-/** Writes three of the rows as PNG files, to try other commands with. @returns the path of the first */
+/** Writes three of the rows as PNG files, to try other commands with. @returns a question for the first */
 export async function saveSome(
   folder: string,
   rows: readonly ShapeRow[],
   pictures: Pictures,
-): Promise<string> {
+): Promise<{ picture: string; template: string; labels: string }> {
   const place = join(folder, "held-out");
   await mkdir(place, { recursive: true });
   const paths: string[] = [];
@@ -76,7 +76,15 @@ export async function saveSome(
     await writeFileAtomic(path, await encodePng(pictures.of(row)));
     paths.push(path);
   }
-  return paths[0]!;
+  const { colour, form, size, position } = descriptionOf(rows[0]!.description);
+  const { colour: colours, form: forms } = ATTRIBUTES;
+  const others = [1, 2].map((step) => `${colours[colour]} ${forms[(form + step) % forms.length]}`);
+  const another = `${colours[(colour + 3) % colours.length]} ${forms[form]}`;
+  return {
+    picture: paths[0]!,
+    template: `a ${ATTRIBUTES.size[size]} {} ${ATTRIBUTES.position[position]}`,
+    labels: [others[0], `${colours[colour]} ${forms[form]}`, others[1], another].join(","),
+  };
 }
 
 /**

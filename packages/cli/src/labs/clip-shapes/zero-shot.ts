@@ -25,8 +25,8 @@ export function combinationLogits(logits: Float32Array): Float32Array {
 }
 
 /**
- * Figures of an evaluation: `accuracy`, `f1`, `precision`, `recall` of colour and form together; `description`, the share of which the
- * nearest prompt is right in everything, `top5`, and the share right in each attribute.
+ * Figures of an evaluation: `accuracy`, `f1`, `precision`, `recall` of colour and form together; `description_accuracy`, the share of which
+ * the nearest prompt is right in everything; `top5_accuracy`, where it is among the five nearest; and one for each attribute.
  */
 export function zeroShotMetrics({ predictions, labelIds }: EvalPrediction): Record<string, number> {
   const truths = Array.from(labelIds, descriptionOf);
@@ -34,7 +34,7 @@ export function zeroShotMetrics({ predictions, labelIds }: EvalPrediction): Reco
   const share = (isRight: (i: number) => boolean) =>
     truths.filter((_, i) => isRight(i)).length / truths.length;
   const attributes = ATTRIBUTE_NAMES.map((name) => [
-    name,
+    `${name}_accuracy`,
     share((i) => truths[i]![name] === nearest[i]![name]),
   ]);
   return {
@@ -43,8 +43,10 @@ export function zeroShotMetrics({ predictions, labelIds }: EvalPrediction): Reco
       labelIds: Int32Array.from(truths, combinationOf),
       numLabels: NUM_COMBINATIONS,
     }),
-    description: share((i) => ATTRIBUTE_NAMES.every((name) => truths[i]![name] === nearest[i]![name])),
-    top5: share((i) => rankOf(predictions, i, labelIds[i]!) < 5),
+    description_accuracy: share((i) =>
+      ATTRIBUTE_NAMES.every((name) => truths[i]![name] === nearest[i]![name]),
+    ),
+    top5_accuracy: share((i) => rankOf(predictions, i, labelIds[i]!) < 5),
     ...Object.fromEntries(attributes),
   };
 }
@@ -59,10 +61,10 @@ function rankOf(logits: Float32Array, row: number, prompt: number): number {
 }
 
 const COLUMNS: readonly (readonly [metric: string, heading: string, chance: number])[] = [
-  ["description", "everything", 1 / NUM_DESCRIPTIONS],
-  ["top5", "in the first 5", 5 / NUM_DESCRIPTIONS],
+  ["description_accuracy", "everything", 1 / NUM_DESCRIPTIONS],
+  ["top5_accuracy", "in the first 5", 5 / NUM_DESCRIPTIONS],
   ["accuracy", "colour + form", 1 / NUM_COMBINATIONS],
-  ...ATTRIBUTE_NAMES.map((name) => [name, name, 1 / ATTRIBUTES[name].length] as const),
+  ...ATTRIBUTE_NAMES.map((name) => [`${name}_accuracy`, name, 1 / ATTRIBUTES[name].length] as const),
 ];
 
 /** A table of what is right in how many percent, beside what guessing would give. */
