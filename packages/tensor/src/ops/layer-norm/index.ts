@@ -43,7 +43,9 @@ const layerNormOp = defineOp<LayerNormAttributes>({
     const dtypes = [...ctx.inputDtypes];
     const wanted = has.residual ? needs[0]! || needs[1]! : needs[0]!;
     const kept = { h, dy, stats, weight: weight ?? null };
-    const found = wanted ? inputGradient(kept, length, has.residual, dropout) : null;
+    // In a pre-norm block x goes on beside the norm: the gradient that comes from there needs no sum of its own.
+    const added = has.residual || !wanted ? null : (ctx.takeAddend(0)?.contiguous() ?? null);
+    const found = wanted ? inputGradient(kept, length, has.residual, dropout, added) : null;
     const inner = has.residual ? [found?.dx ?? null, found?.dresidual ?? null] : [found?.dx ?? null];
     const first = inner.length;
     if (!needs.slice(first).some(Boolean)) return inner;

@@ -23,7 +23,7 @@ import params from "./params.wgsl";
 import { layerNormReference } from "./reference.js";
 
 /** `far`: the elements of x lie around FAR, not around 0, which a variance of E[x^2] - E[x]^2 does not survive. */
-const format = "ROWSxLENGTH[,sum|dropout][,plain][,far][,f16]";
+const format = "ROWSxLENGTH[,sum|dropout|added][,plain][,far][,f16]";
 const FAR = 30;
 const EPS = 1e-5;
 const P = 0.1;
@@ -37,10 +37,12 @@ interface LayerNormShape extends ShapeText {
 }
 
 function parse(text: string): LayerNormShape {
-  const flags = ["f16", "sum", "dropout", "plain", "far"];
+  const flags = ["f16", "sum", "dropout", "added", "plain", "far"];
   const found = parseShapeText("layer_norm", text, { format, sizes: [2], flags });
   const [rows, length] = found.sizes as [number, number];
-  const input = found.flags.has("dropout") ? "dropped" : found.flags.has("sum") ? "sum" : "plain";
+  const named = { dropout: "dropped", sum: "sum", added: "added" } as const;
+  const flag = (["dropout", "sum", "added"] as const).find((one) => found.flags.has(one));
+  const input = flag ? named[flag] : "plain";
   const affine = !found.flags.has("plain");
   return { ...found, rows, length, affine, problem: { rows, length, dtype: found.dtype, input } };
 }
@@ -52,10 +54,13 @@ function data({ rows, length, dtype, affine, problem, flags }: LayerNormShape) {
   const residual = numbers(count, 5, dtype);
   const range = new Generator(1).next(Math.ceil(count / 4));
   const dropped = problem.input === "dropped" ? dropoutReference(x, P, new Generator(1).getState()) : x;
-  const sum = problem.input === "plain" ? x : x.map((_, i) => dropped[i]! + residual[i]!);
+  const summed = problem.input === "sum" || problem.input === "dropped";
+  const sum = summed ? x.map((_, i) => dropped[i]! + residual[i]!) : x;
   return {
     x,
     residual,
+    /** Whether x + residual is normalised. */
+    summed,
     dropout: problem.input === "dropped" ? { p: P, range } : null,
     /** What is normalised, as backward finds it stored. */
     h: rounded(sum, dtype),
@@ -116,7 +121,7 @@ const forward: LabEntry<LayerNormProblem> = {
   workload(text) {
     const found = parse(text);
     const { rows, length, dtype, bytesPerElement, problem } = found;
-    const arrays = problem.input === "plain" ? 2 : 4;
+    const arrays = problem.input === "sum" || problem.input === "dropped" ? 4 : 2;
     return {
       shape: text,
       flop: 0,
@@ -124,11 +129,11 @@ const forward: LabEntry<LayerNormProblem> = {
       problem,
       prepare(device) {
         const inputs = new Inputs(device);
-        const { x, residual, dropout, h, dy, weight, bias } = data(found);
+        const { x, residual, summed, dropout, h, dy, weight, bias } = data(found);
         const affine = (values: Float32Array | null) => values && inputs.tensor(values, [length]);
         const operands = {
           x: inputs.tensor(x, [rows, length], dtype),
-          residual: problem.input === "plain" ? null : inputs.tensor(residual, [rows, length], dtype),
+          residual: summed ? inputs.tensor(residual, [rows, length], dtype) : null,
           weight: affine(weight),
           bias: affine(bias),
           dropout,
@@ -163,23 +168,26 @@ const forward: LabEntry<LayerNormProblem> = {
 const backward: LabEntry<LayerNormProblem> = {
   ladder: layerNormBackwardLadder,
   summary:
-    "dx = rstd (g - mean(g) - n mean(g n)) of each row, g = dy weight, n = (x - mean) rstd; with dropout also dropped",
+    "dx = rstd (g - mean(g) - n mean(g n)) of each row, g = dy weight, n = (x - mean) rstd; plus another gradient (added); with dropout also dropped",
   reference: "torch.nn.functional.layer_norm's backward",
   shapeFormat: format,
-  benchShapes: benchShapes.filter((shape) => !/sum/.test(shape)),
-  checkShapes,
+  benchShapes: [...benchShapes.filter((shape) => !/sum/.test(shape)), "1024x384,added"],
+  checkShapes: [...checkShapes, "70x64,added", "7x333,added,plain", "9x128,added,f16"],
   workload(text) {
     const found = parse(text);
     const { rows, length, dtype, bytesPerElement, problem } = found;
     return {
       shape: text,
       flop: 0,
-      bytes: (problem.input === "dropped" ? 4 : 3) * rows * length * bytesPerElement,
+      bytes:
+        (problem.input === "dropped" || problem.input === "added" ? 4 : 3) * rows * length * bytesPerElement,
       problem,
       prepare(device) {
         const inputs = new Inputs(device);
-        const { dropout, h, dy, weight, bias } = data(found);
+        const { dropout, summed, residual, h, dy, weight, bias } = data(found);
         const shape = [rows, length];
+        const other = problem.input === "added" ? residual : null;
+        const added = other && inputs.tensor(other, shape, dtype);
         const operands = {
           h: inputs.tensor(h, shape, dtype),
           dy: inputs.tensor(dy, shape, dtype),
@@ -189,12 +197,12 @@ const backward: LabEntry<LayerNormProblem> = {
         const limit = tolerance({ name: text, shape: [], normalizedShape: [], dtype });
         return inputs.prepared(
           (): Record<string, Tensor> => {
-            const { dx, dresidual } = inputGradient(operands, length, problem.input !== "plain", dropout);
+            const { dx, dresidual } = inputGradient(operands, length, summed, dropout, added);
             return dropout ? { dx, dresidual } : { dx };
           },
           (): Record<string, Float64Array> => {
             const { dx } = layerNormReference(h, dy, weight, bias, length, EPS);
-            if (!dropout) return { dx };
+            if (!dropout) return { dx: other ? dx.map((value, i) => value + other[i]!) : dx };
             // The mask, by dropout of ones.
             const mask = dropoutReference(new Float32Array(h.length).fill(1), P, new Generator(1).getState());
             return { dx: dx.map((value, i) => value * mask[i]!), dresidual: dx };

@@ -32,6 +32,7 @@ import backwardWorkgroup from "./backward/2-workgroup.wgsl";
 import backwardSubgroup from "./backward/3-subgroup.wgsl";
 import backwardSubgroupRows from "./backward/4-subgroup-rows.wgsl";
 import backwardFourRows from "./backward/5-four-rows.wgsl";
+import outputAdded from "./backward/output-added.wgsl";
 import outputPlain from "./backward/output-plain.wgsl";
 import backwardParams from "./backward/params.wgsl";
 import columnsNaive from "./columns/1-naive.wgsl";
@@ -42,8 +43,8 @@ import columnsParams from "./columns/params.wgsl";
 import inputPlain from "./input-plain.wgsl";
 import forwardParams from "./params.wgsl";
 
-/** What is normalised: x; x + residual; dropout(x) + residual. */
-export type LayerNormInput = "plain" | "sum" | "dropped";
+/** What is normalised: x; x, whose gradient is added to another (forward is that of x); x + residual; dropout(x) + residual. */
+export type LayerNormInput = "plain" | "added" | "sum" | "dropped";
 
 /** What the choice of a kernel may depend on. */
 export interface LayerNormProblem {
@@ -68,7 +69,12 @@ function shapeClass({ rows, length, dtype, input }: LayerNormProblem): string {
 function together(make: (input: LayerNormInput) => RowStep<LayerNormProblem>): LayerNormStep {
   const plain = make("plain");
   const { name, idea, needs, fits, rowsPerGroup } = plain;
-  const programs = { plain: plain.kernels, sum: make("sum").kernels, dropped: make("dropped").kernels };
+  const programs = {
+    plain: plain.kernels,
+    added: make("added").kernels,
+    sum: make("sum").kernels,
+    dropped: make("dropped").kernels,
+  };
   return { name, idea, needs, ...(fits ? { fits } : {}), rowsPerGroup, programs };
 }
 
@@ -78,11 +84,13 @@ const branchDropout = { 1: branchDropout1, 4: branchDropout4 } as const;
 const snippets = {
   forward: {
     plain: () => [forwardParams, inputPlain],
+    added: () => [forwardParams, inputPlain],
     sum: () => [forwardParams, inputSum, branchPlain],
     dropped: (lanes: 1 | 4) => [philox, forwardParams, inputSum, branchDropout[lanes]],
   },
   backward: {
     plain: () => [backwardParams, outputPlain],
+    added: () => [backwardParams, outputAdded],
     sum: () => [backwardParams, outputPlain],
     dropped: (lanes: 1 | 4) => [philox, backwardParams, outputDropped, branchDropout[lanes]],
   },
@@ -91,6 +99,7 @@ const snippets = {
 function steps(op: "layer_norm" | "layer_norm.backward", part: "forward" | "backward") {
   const makers = {
     plain: rowSteps<LayerNormProblem>(op, snippets[part].plain),
+    added: rowSteps<LayerNormProblem>(part === "backward" ? `${op}+added` : op, snippets[part].added),
     // The gradient of a sum is that of what was normalised: the same program.
     sum: rowSteps<LayerNormProblem>(part === "forward" ? `${op}+sum` : op, snippets[part].sum),
     dropped: rowSteps<LayerNormProblem>(`${op}+dropout`, snippets[part].dropped),

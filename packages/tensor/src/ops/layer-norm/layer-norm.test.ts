@@ -179,6 +179,32 @@ describe("layer norm", () => {
     expect(await once()).toEqual(await once());
   });
 
+  it("adds to its input's gradient what that got beside the norm, in the same dispatch", async () => {
+    for (const shape of [
+      [6, 16],
+      [5, 7],
+    ]) {
+      const length = shape[1]!;
+      const count = numel(shape);
+      const leaf = (seed: number, of: readonly number[]) =>
+        Tensor.from(device, numbers(numel(of), seed), of, { requiresGrad: true });
+      const [a, w, b] = [leaf(1, shape), leaf(3, [length]), leaf(4, [length])];
+      const dy = Tensor.from(device, numbers(count, 2), shape);
+      const dispatches = device.counters.dispatches;
+      scope(() => {
+        const x = a.mul(1);
+        x.add(layerNorm(x, [length], w, b)).backward({ gradient: dy });
+      });
+      // Two products and a norm forward; backward the norm's two, the product's, and three copies into .grad.
+      expect(device.counters.dispatches - dispatches).toBeLessThanOrEqual(9);
+      const x = numbers(count, 1);
+      const weight = numbers(length, 3);
+      const { dx } = layerNormReference(x, numbers(count, 2), weight, null, length, 1e-5);
+      const want = dx.map((value, i) => value + numbers(count, 2)[i]!);
+      expectClose(await a.grad!.toArray(), want, { rtol: 1e-5, atol: 2e-5 }, "dx");
+    }
+  });
+
   it("takes one dispatch forward and two backward, also of a sum and with dropout", () => {
     const leaf = (count: number, shape: number[]) =>
       Tensor.from(device, numbers(count, 1), shape, { requiresGrad: true });

@@ -92,23 +92,29 @@ export function normalise(
  * Gradient of what was normalised, from that of y: `dx`, which with dropout is dropped as x was, and `dresidual`, which is the
  * same tensor without dropout.
  * @param residual whether there was one, for the choice of the kernel
+ * @param added in the shape and type of x, without gaps: added to dx; only without a residual
  */
 export function inputGradient(
   { h, dy, stats, weight }: { h: Tensor; dy: Tensor; stats: Tensor; weight: Tensor | null },
   length: number,
   residual = false,
   dropout: BranchDropout | null = null,
+  added: Tensor | null = null,
 ): { dx: Tensor; dresidual: Tensor } {
   const { device, dtype } = h;
   const rows = length === 0 ? 0 : h.numel / length;
-  const input = residual ? (dropout ? "dropped" : "sum") : "plain";
+  const ofOne = added ? "added" : "plain";
+  const input = residual ? (dropout ? "dropped" : "sum") : ofOne;
   const { step } = choose(device, layerNormBackwardLadder, { rows, length, dtype, input });
   const dx = Tensor.empty(device, h.shape, dtype);
   const dresidual = dropout ? Tensor.empty(device, h.shape, dtype) : dx;
-  const lanes = lanesFor(length, weight ? [h, dy, weight] : [h, dy]);
-  const outputs = dropout ? [dx, dresidual] : [dx];
+  const lanes = lanesFor(
+    length,
+    [h, dy, weight, added].filter((tensor) => tensor !== null),
+  );
+  const beside = added ?? (dropout ? dresidual : null);
   device.run(step.programs[input][lanes], {
-    buffers: [h, dy, stats, weight ?? h, ...outputs].map((tensor) => tensor.storage.buffer),
+    buffers: [h, dy, stats, weight ?? h, dx, ...(beside ? [beside] : [])].map((t) => t.storage.buffer),
     params: [
       rows,
       length / lanes,
@@ -117,6 +123,7 @@ export function inputGradient(
       (weight?.offset ?? 0) / lanes,
       f32(1 / length),
       ...dropoutParams(dropout),
+      (added?.offset ?? 0) / lanes,
     ],
     grid: gridFor(rows, step.rowsPerGroup(device)),
     specialisation: {

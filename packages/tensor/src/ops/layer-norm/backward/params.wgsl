@@ -4,6 +4,7 @@ struct Params {
   rows: u32, length: u32, x_offset: u32, dy_offset: u32, weight_offset: u32,
   scale: f32,  // 1 / number of elements of a row
   seed: vec2<u32>, first_block: vec2<u32>, p: f32, dropout_scale: f32,  // of the dropout on x, if there was one
+  added_offset: u32,  // of what is added to dx, if anything is
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Elements>;
