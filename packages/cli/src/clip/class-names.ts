@@ -26,7 +26,7 @@ export async function humanNames(
     throw new CommandError(
       "E_CLASS_NAMES",
       `the classes are WordNet's ids such as ${missing}, of which no model knows what they mean${names.size > 0 ? `, and words.txt beside the data has no name for ${missing}` : ""}. ` +
-        "Give their names with --class-names words.txt (lines of id, tab, name), as Tiny ImageNet's archive has it.",
+        "Give their names with --class-names words.txt (lines of id, tab, name): http://cs231n.stanford.edu/tiny-imagenet-200.zip has one.",
     );
   }
   return labels.map((label) => firstName(label).replaceAll("_", " "));

@@ -108,7 +108,7 @@ interface Probe {
 
 async function runLab({ settings, offline, ui }: LabContext): Promise<unknown> {
   const own = probeSettings(settings, offline);
-  const { splits: opened, names } = await openSplits(own, ROLES, ui);
+  const { splits: opened, names } = await openSplits({ ...own, allowIds: true }, ROLES, ui);
   if (opened[0]?.role !== "train")
     throw new CommandError(
       "E_SPLIT",
