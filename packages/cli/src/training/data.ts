@@ -47,6 +47,9 @@ export async function openDataset(nameOrPath: string, options: OpenOptions): Pro
   return encodeLabels(await loadByName(nameOrPath, options));
 }
 
+/** The folder that Tiny ImageNet's own archive unpacks to: the copies on the hub lack the names of the classes. */
+const TINY_IMAGENET = "tiny-imagenet-200";
+
 async function loadByName(nameOrPath: string, { offline, ui }: OpenOptions): Promise<DatasetDict> {
   if (existsSync(nameOrPath)) return loadDataset(nameOrPath) as DatasetDict;
   const [, before, config, revision = ""] = /^(.+?)(?::([\w.-]+))?(@.+)?$/.exec(nameOrPath) ?? [];
@@ -54,6 +57,13 @@ async function loadByName(nameOrPath: string, { offline, ui }: OpenOptions): Pro
   if (config !== undefined && existsSync(before!)) return loadDataset(before!, chosen) as DatasetDict;
   const name = `${before}${revision}`;
   const isFile = /\.(parquet|csv|tsv|jsonl?|ndjson)(\.gz)?$/i.test(nameOrPath);
+  if (nameOrPath === TINY_IMAGENET) {
+    throw new CommandError(
+      "E_DATASET_NOT_FOUND",
+      `${TINY_IMAGENET}: there is no such folder here. Fetch http://cs231n.stanford.edu/${TINY_IMAGENET}.zip (about 240 MB) and unpack it, ` +
+        "or name another data set of pictures: --dataset folder-or-hub-id.",
+    );
+  }
   if (isFile || !parseRepoId(name)) return loadDataset(nameOrPath) as DatasetDict;
   const folder = await resolveDataset(name, {
     ...hubOptions(offline, ui),
@@ -89,13 +99,17 @@ function encodeLabels(dict: DatasetDict): DatasetDict {
   return dict;
 }
 
-/** A column found by its name, by convention, or because it is the only one of its kind. */
+/**
+ * A column found by its name, by convention, or because it is the only one of its kind.
+ * @param kind what it holds, for the message where no column does
+ */
 export function chooseColumn(
   dataset: Dataset,
   given: string | null,
   conventional: readonly string[],
   fits: (column: string) => boolean,
   flag: string,
+  kind: string,
 ): string {
   if (given !== null) {
     dataset.feature(given);
@@ -105,6 +119,15 @@ export function chooseColumn(
   if (named !== undefined) return named;
   const fitting = dataset.columnNames.filter(fits);
   if (fitting.length === 1) return fitting[0]!;
+  if (fitting.length === 0) {
+    const holdsPictures = dataset.columnNames.some((name) => dataset.features[name] instanceof Image);
+    const advice = holdsPictures
+      ? " For pictures there are the labs whose names begin with clip: wgrad lab."
+      : "";
+    throw new UsageError(
+      `${dataset.name}: no column of ${kind}. Its columns are ${dataset.columnNames.join(", ")}.${advice || ` Give other data, or name the column with ${flag}.`}`,
+    );
+  }
   throw new UsageError(
     `${dataset.name}: which column is meant? Its columns are ${dataset.columnNames.join(", ")}. Name it with ${flag}.`,
   );
@@ -116,7 +139,7 @@ export function textColumnOf(dataset: Dataset, given: string | null): string {
     const feature = dataset.features[name];
     return feature instanceof Value && /string$/.test(feature.dtype);
   };
-  const column = chooseColumn(dataset, given, TEXT_COLUMNS, isText, "--text-column");
+  const column = chooseColumn(dataset, given, TEXT_COLUMNS, isText, "--text-column", "texts");
   if (!isText(column)) {
     throw new CommandError(
       "E_COLUMN_KIND",
@@ -134,6 +157,7 @@ export function labelColumnOf(dataset: Dataset, given: string | null): string {
     LABEL_COLUMNS,
     (name) => dataset.features[name] instanceof ClassLabel,
     "--label-column",
+    "classes",
   );
 }
 
