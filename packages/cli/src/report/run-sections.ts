@@ -338,6 +338,10 @@ const BESIDE = 4;
 
 const COSTS: readonly (readonly [key: string, name: string, format: (value: number) => string])[] = [
   ["train_runtime", "training and its evaluations", formatSeconds],
+  ["features_runtime", "computing features", formatSeconds],
+  ["texts_runtime", "encoding prompts", formatSeconds],
+  ["fit_runtime", "fitting", formatSeconds],
+  ["images", "pictures", formatCount],
   ["seconds_per_step", "a step (median)", formatSeconds],
   ["cpu_seconds_per_step", "a step, seconds of CPU (mean)", (v) => `${v.toPrecision(3)} s`],
   ["train_samples_per_second", "examples a second", (v) => v.toPrecision(4)],
