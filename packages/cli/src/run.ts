@@ -43,7 +43,7 @@ const VERBS: Readonly<Record<string, Listed>> = {
     load: async () => (await import("./commands/svm.js")).svm,
   },
   lab: {
-    summary: "run a whole lab from its recipe: explore, fine-tune, LoRA, …",
+    summary: "run a whole lab from its recipe: explore, fine-tune, LoRA, CLIP, …",
     load: async () => (await import("./commands/lab.js")).lab,
   },
   compare: {
@@ -136,7 +136,7 @@ async function makeProgram(argv: readonly string[], context: VerbContext): Promi
     .exitOverride()
     .addHelpText(
       "after",
-      "\nStart with:\n  wgrad doctor\n  wgrad quickstart\nExit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.\n",
+      "\nStart with:\n  wgrad doctor\n  wgrad quickstart\n  wgrad lab clip-shapes\nExit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.\n",
     );
   program.configureHelp({ showGlobalOptions: false });
   const wanted = argv.filter((word) => !word.startsWith("-")).slice(0, 2);

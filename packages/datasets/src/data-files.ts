@@ -214,7 +214,7 @@ function noData(where: string, files: readonly string[]): DatasetError {
     code: "E_FILE_NOT_FOUND",
     where,
     message: `it holds no .parquet file, no .csv, no .jsonl and no pictures, nor does its data/ (found: ${shown || "nothing"}).`,
-    fix: "Give a folder with train.parquet, train.csv or data/train-00000-of-00001.parquet in it.",
+    fix: "Give a folder with train.parquet, train.csv, data/train-00000-of-00001.parquet or train/<class>/*.jpg in it.",
     detail: { files: there },
   });
 }

@@ -203,7 +203,11 @@ function autoModel<M extends PreTrainedModel>(
     const modelClass = Object.hasOwn(classes, modelType) ? classes[modelType] : undefined;
     if (modelClass) return modelClass;
     throw new ConfigError(
-      `${join(folder, "config.json")}: there is no ${name} of model_type ${JSON.stringify(modelType)}, but of ${Object.keys(classes).join(", ")}.`,
+      `${join(folder, "config.json")}: there is no ${name} of model_type ${JSON.stringify(modelType)}, but of ${Object.keys(classes).join(", ")}. ` +
+        `Use ${(Object.keys(EXAMPLES) as ModelType[])
+          .filter((kind) => Object.hasOwn(classes, kind))
+          .map((kind) => EXAMPLES[kind])
+          .join(", or ")}.`,
     );
   };
   return {

@@ -63,7 +63,7 @@ const IMAGE_COLUMNS = ["image", "img"] as const;
 /** The column of the pictures. @throws UsageError, CommandError `E_COLUMN_KIND` */
 export function imageColumnOf(dataset: Dataset, given: string | null): string {
   const isImage = (name: string) => dataset.features[name] instanceof Image;
-  const column = chooseColumn(dataset, given, IMAGE_COLUMNS, isImage, "--image-column");
+  const column = chooseColumn(dataset, given, IMAGE_COLUMNS, isImage, "--image-column", "pictures");
   if (isImage(column)) return column;
   throw new CommandError(
     "E_COLUMN_KIND",

@@ -5,6 +5,7 @@ import {
   type DatasetDict,
   DatasetError,
   findDataFiles,
+  Image,
   loadDataset,
   type Row,
   Value,

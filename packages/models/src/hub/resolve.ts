@@ -234,6 +234,8 @@ async function expectFiles(folder: string, needs: Needs, others: readonly string
     hint = " It is an adapter: load its base model first, then the adapter on it.";
   } else if (needs === "tokenizer" && names.some((name) => /^vocab\./.test(name))) {
     hint = " Write tokenizer.json in Python: AutoTokenizer.from_pretrained(folder).save_pretrained(folder).";
+  } else if (needs === "processor" && (names.includes("config.json") || names.includes("tokenizer.json"))) {
+    hint = " Is it a model of texts? One of pictures is openai/clip-vit-base-patch16.";
   }
   const kinds = { tokenizer: "tokenizer", adapter: "adapter", processor: "image processor" };
   const kind = needs in kinds ? kinds[needs as keyof typeof kinds] : "model";
