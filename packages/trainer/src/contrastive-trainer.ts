@@ -31,7 +31,8 @@ export class ContrastiveTrainer extends Trainer {
         "the batch has no labels: a contrastive loss needs to know which text belongs to which picture. See dataCollatorForImageText and dataCollatorForClassPrompts.",
       );
     }
-    return { loss: crossEntropy(logitsPerImage, labels), logits: logitsPerImage };
+    const labelSmoothing = this.args.labelSmoothingFactor;
+    return { loss: crossEntropy(logitsPerImage, labels, { labelSmoothing }), logits: logitsPerImage };
   }
 
   /** The arguments' optimizer, which also holds the logit scale after each of its steps. */

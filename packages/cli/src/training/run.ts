@@ -210,14 +210,15 @@ export async function trainMonitored(
 /** What an interrupted run left, null where there is none. */
 async function interruptedRun(folder: string): Promise<RunMetrics | null> {
   const path = join(folder, "metrics.json");
-  if ((await readTextIfThere(path)) === null) return null;
+  if ((await readTextIfThere(path)) === undefined) return null;
   const metrics = await readJsonFile<RunMetrics>(path);
   return metrics.interrupted ? metrics : null;
 }
 
 /** Results of an earlier run in the folder are not those of this one. */
 async function removeResults(folder: string): Promise<void> {
-  for (const name of ["metrics.json", "predictions-validation.jsonl", "predictions-test.jsonl"])
+  const results = ["metrics.json", "predictions-validation.jsonl", "predictions-test.jsonl"];
+  for (const name of [...results, "pictures.json", "grid.png", "grid.html"])
     await rm(join(folder, name), { force: true });
 }
 

@@ -221,7 +221,13 @@ export function makeClipRecipe(given: Readonly<Record<string, unknown>>, kind: C
   rest.outputDir ??= `runs/${kind.lab}`;
   const clip = own as unknown as ClipTrainingSettings;
   check(clip, kind);
-  return { kind, recipe: makeRecipe(rest), clip };
+  const recipe = makeRecipe(rest);
+  if (clip.loss === "contrastive" && recipe.args.perDeviceTrainBatchSize < 2) {
+    throw new UsageError(
+      "--per-device-train-batch-size is 1: the contrastive loss compares the pictures of a batch with each other. Use 2 or more.",
+    );
+  }
+  return { kind, recipe, clip };
 }
 
 function check(clip: ClipTrainingSettings, { losses }: ClipLabKind): void {

@@ -17,7 +17,7 @@ import {
   type TrainerDataset,
 } from "@wgrad/trainer";
 import { withDevice } from "../../device.js";
-import { CommandError, UsageError } from "../../errors.js";
+import { CommandError } from "../../errors.js";
 import { hubOptions } from "../../hub.js";
 import { assignmentsOf } from "../../kernels/assignment.js";
 import { ownKernelsJson, useOwnKernels, useVariants } from "../../kernels/own.js";
@@ -202,7 +202,7 @@ function metricsOf(names: readonly string[]) {
 }
 
 function noteSizes(
-  { recipe, clip }: ClipRecipe,
+  { recipe }: ClipRecipe,
   names: readonly string[],
   splits: readonly ImageSplit[],
   ui: Ui,
@@ -212,13 +212,6 @@ function noteSizes(
   ui.note(
     `Data: ${recipe.settings.dataset}: ${sizes}; ${names.length} classes: ${shown}${names.length > 6 ? ", …" : ""}`,
   );
-  if (clip.loss === "contrastive") {
-    const batch = recipe.args.perDeviceTrainBatchSize;
-    if (batch < 2)
-      throw new UsageError(
-        "--per-device-train-batch-size is 1: the contrastive loss compares the pictures of a batch, so it needs 2 at least.",
-      );
-  }
 }
 
 /** Evaluates what was trained, and saves it with its figures. */
