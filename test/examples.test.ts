@@ -1,10 +1,15 @@
 // The examples run as a reader would run them, and the gradient of the one with its own kernel is right.
 import { spawnSync } from "node:child_process";
-import { resolve } from "node:path";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { CLIPImageProcessor, CLIPModel, clipConfig } from "@wgrad/models";
+import { fromConfig, savePretrained } from "@wgrad/models/node";
 import { type Device, Tensor } from "@wgrad/tensor";
 import { openDevice } from "@wgrad/tensor/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { configJson, SIZE, tokenizerFiles } from "./clip/tiny-clip.ts";
 
 const examples = resolve(fileURLToPath(import.meta.url), "../../examples");
 const folder = resolve(examples, "own-kernel");
@@ -79,6 +84,27 @@ describe("examples/own-kernel", () => {
     const losses = stdout.match(/loss [\d.]+/g)!.map((text) => Number(text.slice(5)));
     expect(losses).toHaveLength(5);
     expect(losses[4]).toBeLessThan(losses[0]! / 50);
+  });
+});
+
+describe("packages/models/README.md", () => {
+  it("shows how to ask a CLIP, and that runs", async () => {
+    const readme = readFileSync(resolve(examples, "../packages/models/README.md"), "utf8");
+    const [, block = ""] = /## CLIP\n[\s\S]*?```js\n([\s\S]*?)```/.exec(readme) ?? [];
+    const place = mkdtempSync(join(tmpdir(), "wgrad-readme-"));
+    const device = await openDevice();
+    const model = fromConfig(CLIPModel, device, clipConfig(configJson));
+    await savePretrained(model, place);
+    device.close();
+    const processor = new CLIPImageProcessor({ size: SIZE, cropSize: SIZE }).toFiles();
+    const files = { ...tokenizerFiles, ...processor };
+    for (const [name, content] of Object.entries(files))
+      writeFileSync(join(place, name), typeof content === "string" ? content : JSON.stringify(content));
+    const picture = resolve(examples, "../packages/image/fixtures/files/tiny0.jpg");
+    const script = block.replace("openai/clip-vit-base-patch16", place).replace("photo.jpg", picture);
+    const stdout = runExample("--input-type=module", "-e", script);
+    rmSync(place, { recursive: true });
+    expect(stdout).toMatch(/\[ 'cat', 'dog', 'car' \] \[ \[ [\d.]+, [\d.]+, [\d.]+ \] \]/);
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * DistilBERT with Hugging Face's names and files, on `@wgrad/tensor`. Runs in browsers; what reads folders is in
+ * DistilBERT and CLIP with Hugging Face's names and files, on `@wgrad/tensor`. Runs in browsers; what reads folders is in
  * `@wgrad/models/node`, tokenizers are in `@wgrad/models/tokenizer`.
  */
 export {
