@@ -100,7 +100,7 @@ export function drawShape(
   const shade = between(35, 220);
   const background = [shade + around(12), shade + around(12), shade + around(12)] as const;
   const slope = [around(30), around(30)] as const;
-  const ink = COLOURS[ATTRIBUTES.colour[colour]!].map((value) => value + around(18));
+  const ink = COLOURS[ATTRIBUTES.colour[colour]!].map((value) => value + around(28));
   const centreX = side * (PLACES[position % 3]! + around(0.035));
   const centreY = side * (PLACES[Math.floor(position / 3)]! + around(0.035));
   const radius = side * RADII[ATTRIBUTES.size[size]!] * between(0.9, 1.1);
