@@ -30,6 +30,9 @@ export abstract class PreTrainedModel extends Module {
     this.device = device;
   }
 
+  /** Where transformers has a class of this name, such as `transformers.models.clip.modeling_clip`; null if it has none. */
+  readonly transformersModule: string | null = null;
+
   /** The encoder: the model itself if it has no head. */
   protected abstract get baseModel(): Module;
 

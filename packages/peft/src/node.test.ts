@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { DistilBertForSequenceClassification, distilBertConfig } from "@wgrad/models";
-import { AutoModelForSequenceClassification, saveSafetensors } from "@wgrad/models/node";
+import { CLIPModel, DistilBertForSequenceClassification, distilBertConfig } from "@wgrad/models";
+import { fromPretrained, type ModelClass, saveSafetensors } from "@wgrad/models/node";
 import {
   bytesOf,
   type Device,
@@ -26,7 +26,7 @@ import {
   savePretrained,
 } from "./node.js";
 import type { PeftConfigInput } from "./peft-config.js";
-import { getPeftModel } from "./peft-model.js";
+import { type AdaptableModel, getPeftModel } from "./peft-model.js";
 
 const shared = resolve(process.env.WGRAD_SHARED!, "fixtures");
 const missing = !existsSync(join(shared, "peft/counts.json"));
@@ -161,51 +161,67 @@ describe("adapters on disk", () => {
 });
 
 describe.skipIf(missing)("an adapter that PEFT wrote (skipped without the shared reference values)", () => {
-  const base = join(shared, "models/distilbert-tiny-seqcls2");
-  const load = async (adapter: string) => {
-    const config = { dropout: 0, attention_dropout: 0, seq_classif_dropout: 0 };
-    const { model } = await AutoModelForSequenceClassification.fromPretrained(device, base, { config });
-    return PeftModel.fromPretrained(model, adapter, { isTrainable: true });
-  };
-
-  it.each(["lora", "rslora", "dora", "all-linear", "patterns"])(
-    "gives its outputs, loaded and saved again: %s",
-    async (variant) => {
-      const place = join(shared, "peft", `distilbert-${variant}`);
-      const copy = join(folder, variant);
-      await cp(join(place, "adapter"), copy, { recursive: true });
-      const first = await load(copy);
-      const saved = join(folder, `${variant}-saved`);
-      await savePretrained(first, saved);
-      const [theirs, ours] = await Promise.all(
-        [copy, saved].map((at) => readFile(join(at, "adapter_model.safetensors"))),
-      );
-      expect(ours!.equals(theirs!)).toBe(true);
-      const json = async (at: string) => JSON.parse(await readFile(join(at, "adapter_config.json"), "utf8"));
-      expect(await json(copy)).toMatchObject(await json(saved));
-      first.dispose();
-
-      const model = await load(saved);
-      const stored = readSafetensors(await readFile(join(place, "io.safetensors")));
-      const tensor = (key: string) =>
-        Tensor.from(device, toInt32(stored.get(`in.${key}`)), stored.get(`in.${key}`).shape);
-      const logits = () =>
-        noGrad(() =>
-          scope(
-            () =>
-              model.forward({ inputIds: tensor("input_ids"), attentionMask: tensor("attention_mask") })
-                .logits,
-          ),
-        );
-      const { tol } = JSON.parse(await readFile(join(place, "io.json"), "utf8")) as {
-        tol: Record<string, { rtol: number; atol: number }>;
-      };
-      const got = (await logits().toArray()) as Float32Array;
-      const want = toFloat32(stored.get("out.logits"));
-      const { rtol, atol } = tol["out.logits"]!;
-      for (const [i, value] of got.entries())
-        expect(Math.abs(value - want[i]!)).toBeLessThanOrEqual(atol + rtol * Math.abs(want[i]!));
-      model.dispose();
+  const plain = { dropout: 0, attention_dropout: 0, seq_classif_dropout: 0 };
+  /** For each kind: its base, and which of its outputs is compared. */
+  const kinds = {
+    distilbert: {
+      base: "distilbert-tiny-seqcls2",
+      modelClass: DistilBertForSequenceClassification,
+      output: "logits",
     },
+    clip: { base: "clip-tiny", modelClass: CLIPModel, output: "logits_per_image" },
+  } as const;
+  const load = async (kind: keyof typeof kinds, adapter: string) => {
+    const { base, modelClass } = kinds[kind];
+    const model = (
+      await fromPretrained(
+        modelClass as ModelClass<CLIPModel | DistilBertForSequenceClassification, never>,
+        device,
+        join(shared, "models", base),
+        { config: plain },
+      )
+    ).model;
+    return PeftModel.fromPretrained(model as AdaptableModel, adapter, { isTrainable: true });
+  };
+  const variants = ["lora", "rslora", "dora", "all-linear", "patterns"];
+  const folders = (["distilbert", "clip"] as const).flatMap((kind) =>
+    variants.map((variant) => [kind, variant] as const),
   );
+
+  it.each(folders)("gives its outputs, loaded and saved again: %s-%s", async (kind, variant) => {
+    const place = join(shared, "peft", `${kind}-${variant}`);
+    const copy = join(folder, `${kind}-${variant}`);
+    await cp(join(place, "adapter"), copy, { recursive: true });
+    const first = await load(kind, copy);
+    const saved = `${copy}-saved`;
+    await savePretrained(first, saved);
+    const [theirs, ours] = await Promise.all(
+      [copy, saved].map((at) => readFile(join(at, "adapter_model.safetensors"))),
+    );
+    expect(ours!.equals(theirs!)).toBe(true);
+    const json = async (at: string) => JSON.parse(await readFile(join(at, "adapter_config.json"), "utf8"));
+    expect(await json(copy)).toMatchObject(await json(saved));
+    first.dispose();
+
+    const model = await load(kind, saved);
+    const stored = readSafetensors(await readFile(join(place, "io.safetensors")));
+    const tensor = (key: string) => {
+      const view = stored.get(`in.${key}`);
+      return Tensor.from(device, view.dtype === "F32" ? toFloat32(view) : toInt32(view), view.shape);
+    };
+    const ofText = { inputIds: tensor("input_ids"), attentionMask: tensor("attention_mask") };
+    const input = kind === "clip" ? { ...ofText, pixelValues: tensor("pixel_values") } : ofText;
+    const { output } = kinds[kind];
+    const outputs = noGrad(() => scope(() => model.forward(input as never))) as Record<string, Tensor>;
+    const made = outputs[output === "logits" ? "logits" : "logitsPerImage"]!;
+    const { tol } = JSON.parse(await readFile(join(place, "io.json"), "utf8")) as {
+      tol: Record<string, { rtol: number; atol: number }>;
+    };
+    const got = (await made.toArray()) as Float32Array;
+    const want = toFloat32(stored.get(`out.${output}`));
+    const { rtol, atol } = tol[`out.${output}`]!;
+    for (const [i, value] of got.entries())
+      expect(Math.abs(value - want[i]!)).toBeLessThanOrEqual(atol + rtol * Math.abs(want[i]!));
+    model.dispose();
+  });
 });

@@ -10,7 +10,7 @@ import {
   weightSource,
   writeJsonFile,
 } from "@wgrad/models/node";
-import { bytesOf, noGrad } from "@wgrad/tensor";
+import { bytesOf, type Module, noGrad } from "@wgrad/tensor";
 import { type PeftConfig as AdapterConfig, peftConfigFromJson, peftConfigToJson } from "./peft-config.js";
 import {
   type AdaptableModel,
@@ -50,9 +50,16 @@ export async function savePretrained(
     }));
     await mkdir(place, { recursive: true });
     await saveSafetensors(join(place, `${WEIGHTS}.safetensors`), sources);
-    const config = { ...model.peftConfig[adapter]!, inferenceMode: true };
-    await writeJsonFile(join(place, CONFIG), peftConfigToJson(config));
+    const config = peftConfigToJson({ ...model.peftConfig[adapter]!, inferenceMode: true });
+    // Without a task type this is how Python's AutoPeftModel finds the class of the base model.
+    if (config.task_type === null) config.auto_mapping = autoMapping(model.getBaseModel());
+    await writeJsonFile(join(place, CONFIG), config);
   }
+}
+
+function autoMapping(base: Module & { transformersModule?: string | null }): object | null {
+  if (!base.transformersModule) return null;
+  return { base_model_class: base.constructor.name, parent_library: base.transformersModule };
 }
 
 async function loadFile(model: LoadedModel<AdaptableModel>, adapter: string, folder: string): Promise<void> {

@@ -60,6 +60,8 @@ export class CLIPForImageClassification extends CLIPClassifier {
  * its file loads in Python as a `CLIPVisionModel`, with a `torch.nn.Linear` for `classifier`.
  */
 export class CLIPForClassification extends CLIPClassifier {
+  override readonly transformersModule = null;
+
   protected override pool({ poolerOutput }: { poolerOutput: Tensor }): Tensor {
     return poolerOutput;
   }

@@ -7,6 +7,7 @@ import { initLayer } from "./init.js";
 export abstract class CLIPPreTrainedModel extends PreTrainedModel {
   readonly config: CLIPConfig;
   override readonly baseModelPrefix: string = "clip";
+  override readonly transformersModule: string | null = "transformers.models.clip.modeling_clip";
 
   constructor(device: Device, config: CLIPConfig) {
     super(device);

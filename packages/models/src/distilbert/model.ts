@@ -36,6 +36,7 @@ function sinusoidalPositions(positions: number, dim: number): Float32Array {
 /** Base of the DistilBERT models: config, and how new weights are drawn. */
 export abstract class DistilBertPreTrainedModel extends PreTrainedModel {
   override readonly baseModelPrefix = "distilbert";
+  override readonly transformersModule = "transformers.models.distilbert.modeling_distilbert";
   readonly config: DistilBertConfig;
 
   constructor(device: Device, config: DistilBertConfig) {
