@@ -32,7 +32,7 @@ function number(
   const value = (row: ComparisonRow) => row[key];
   return {
     name,
-    heading: name.replaceAll("-", " ").replace("f1", "F1"),
+    heading: name.replaceAll("-", " ").replace("f1", "F1").replace("top5", "top-5"),
     value,
     cell: (row) => {
       const found = value(row);
@@ -55,6 +55,7 @@ export const COLUMNS: readonly Column[] = [
     best: "least",
   },
   number("test-accuracy", "test_accuracy", fourPlaces, "most", true),
+  number("test-top5", "test_top5_accuracy", fourPlaces, "most", true),
   number("test-f1", "test_f1", fourPlaces, "most", true),
   number("validation-accuracy", "validation_accuracy", fourPlaces, "most", true),
   number("validation-loss", "validation_loss", fourPlaces, "least"),

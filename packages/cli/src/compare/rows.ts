@@ -8,6 +8,8 @@ export interface ComparisonRow {
   lab: string;
   isInterrupted: boolean;
   test_accuracy: number | null;
+  /** Share whose class is among the five most likely ones; null where that was not measured. */
+  test_top5_accuracy: number | null;
   /** Weighted by the size of the classes. */
   test_f1: number | null;
   /** Of the last evaluation. */
@@ -41,6 +43,7 @@ function rowOfRun(run: Run): ComparisonRow {
   return {
     ...rowOf(run),
     test_accuracy: figure(metrics.test?.test_accuracy),
+    test_top5_accuracy: figure(metrics.test?.test_top5_accuracy),
     test_f1: figure(metrics.test?.test_f1),
     validation_accuracy: figure(metrics.validation?.eval_accuracy),
     validation_loss: figure(metrics.validation?.eval_loss),
@@ -77,6 +80,7 @@ function rowOf({ name, folder, metrics }: Run): ComparisonRow {
     lab: metrics.lab,
     isInterrupted: metrics.interrupted,
     test_accuracy: null,
+    test_top5_accuracy: null,
     test_f1: null,
     validation_accuracy: null,
     validation_loss: null,

@@ -121,6 +121,7 @@ const EPOCH_COLUMNS: readonly (readonly [key: string, heading: string])[] = [
   ["train_accuracy", "training accuracy"],
   ["eval_loss", "validation loss"],
   ["accuracy", "accuracy"],
+  ["top5_accuracy", "top-5 accuracy"],
   ["precision", "precision"],
   ["recall", "recall"],
   ["f1", "F1"],

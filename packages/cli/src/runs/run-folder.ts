@@ -16,7 +16,7 @@ export interface RunMetrics {
   interrupted: boolean;
   output_dir: string;
   global_step: number;
-  /** A row an epoch: epoch, train_loss, eval_loss, accuracy, precision, recall, f1, seconds. */
+  /** A row an epoch: epoch, train_loss, eval_loss, accuracy, top5_accuracy, precision, recall, f1, seconds. */
   epochs: Record<string, number>[];
   /** The last evaluation, names as `eval_accuracy`. */
   validation: Record<string, number> | null;
@@ -218,7 +218,7 @@ function fromLog(folder: string, recipe: Run["recipe"], log: Run["log"], isFinis
       epoch: entry.epoch,
       ...meanLoss(log, evaluations[i - 1]?.step ?? 0, entry.step),
       ...Object.fromEntries(
-        ["eval_loss", "eval_accuracy", "eval_precision", "eval_recall", "eval_f1"]
+        ["eval_loss", "eval_accuracy", "eval_top5_accuracy", "eval_precision", "eval_recall", "eval_f1"]
           .filter((name) => name in entry)
           .map((name) => [name === "eval_loss" ? name : name.slice("eval_".length), entry[name]!]),
       ),

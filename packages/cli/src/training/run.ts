@@ -228,8 +228,9 @@ function epochsOf(
   monitor: RunMonitor,
   left: readonly Record<string, number>[],
 ): Record<string, number>[] {
-  const own = monitor.epochs.map(({ trainLoss, evalLoss, ...rest }) => ({
+  const own = monitor.epochs.map(({ trainLoss, evalLoss, top5, ...rest }) => ({
     ...rest,
+    ...(top5 === undefined ? {} : { top5_accuracy: top5 }),
     train_loss: trainLoss,
     ...(evalLoss === undefined ? {} : { eval_loss: evalLoss }),
   }));
@@ -257,7 +258,7 @@ function epochFromLog(log: readonly LogEntry[], end: number): Record<string, num
   }
   const evaluation = within.findLast((entry) => "eval_loss" in entry) ?? {};
   const figures = Object.entries(evaluation)
-    .filter(([name]) => /^eval_(loss|accuracy|precision|recall|f1)$/.test(name))
+    .filter(([name]) => /^eval_(loss|accuracy|top5_accuracy|precision|recall|f1)$/.test(name))
     .map(([name, value]) => [name === "eval_loss" ? name : name.slice("eval_".length), value]);
   return {
     epoch: end,

@@ -8,6 +8,8 @@ export interface EpochRow {
   trainLoss: number;
   evalLoss?: number;
   accuracy?: number;
+  /** Share whose class is among the five most likely ones, where it was measured. */
+  top5?: number;
   precision?: number;
   recall?: number;
   f1?: number;
@@ -17,6 +19,8 @@ export interface EpochRow {
 
 const COLUMNS = ["epoch", "train loss", "val loss", "accuracy", "precision", "recall", "F1", "time"];
 const WIDTHS = [6, 10, 9, 9, 9, 9, 9, 8];
+/** Where the share among five stands, if it was measured. */
+const TOP5 = { column: "top-5", width: 9, at: 4 };
 /** Steps that the time of one is taken from. */
 const RECENT = 50;
 
@@ -140,6 +144,7 @@ export class PrinterCallback implements TrainerCallback {
     const figures = Object.entries({
       evalLoss,
       accuracy: metrics.eval_accuracy,
+      top5: metrics.eval_top5_accuracy,
       precision: metrics.eval_precision,
       recall: metrics.eval_recall,
       f1: metrics.eval_f1,
@@ -150,7 +155,7 @@ export class PrinterCallback implements TrainerCallback {
       ...Object.fromEntries(figures),
       seconds: (performance.now() - this.#epochBegan) / 1000,
     };
-    if (this.epochs.length === 0) this.#sink.result(formatEpochHeader());
+    if (this.epochs.length === 0) this.#sink.result(formatEpochHeader("top5" in row));
     this.epochs.push(row);
     this.#sink.result(formatEpochRow(row));
     this.#epochBegan = performance.now();
@@ -173,9 +178,11 @@ function meanLoss({ epoch, logHistory }: TrainerState): number {
   return steps > 0 ? sum / steps : Number.NaN;
 }
 
-/** Header of the epoch table. */
-export function formatEpochHeader(): string {
-  return `${alignRight(COLUMNS)}\n${WIDTHS.map((width) => "─".repeat(width)).join("  ")}`;
+/** Header of the epoch table. @param withTop5 for rows that have `top5` */
+export function formatEpochHeader(withTop5 = false): string {
+  const columns = withTop5 ? COLUMNS.toSpliced(TOP5.at, 0, TOP5.column) : COLUMNS;
+  const rule = widthsOf(withTop5).map((width) => "─".repeat(width));
+  return `${alignRight(columns, withTop5)}\n${rule.join("  ")}`;
 }
 
 /** A line of the epoch table; `–` where there is no value. */
@@ -183,12 +190,19 @@ export function formatEpochRow(row: EpochRow): string {
   const number = (value: number | undefined) =>
     value === undefined || Number.isNaN(value) ? "–" : value.toFixed(4);
   const epoch = Number.isInteger(row.epoch) ? String(row.epoch) : row.epoch.toFixed(2);
-  const cells = [row.trainLoss, row.evalLoss, row.accuracy, row.precision, row.recall, row.f1].map(number);
-  return alignRight([epoch, ...cells, formatDuration(row.seconds)]);
+  const withTop5 = "top5" in row;
+  const top5 = withTop5 ? [row.top5] : [];
+  const figures = [row.trainLoss, row.evalLoss, row.accuracy, ...top5, row.precision, row.recall, row.f1];
+  return alignRight([epoch, ...figures.map(number), formatDuration(row.seconds)], withTop5);
 }
 
-function alignRight(cells: readonly string[]): string {
-  return cells.map((cell, i) => cell.padStart(WIDTHS[i]!)).join("  ");
+function widthsOf(withTop5: boolean): readonly number[] {
+  return withTop5 ? WIDTHS.toSpliced(TOP5.at, 0, TOP5.width) : WIDTHS;
+}
+
+function alignRight(cells: readonly string[], withTop5: boolean): string {
+  const widths = widthsOf(withTop5);
+  return cells.map((cell, i) => cell.padStart(widths[i]!)).join("  ");
 }
 
 /** `85 ms`, `4.2 s`, `7 min`, `3.5 h` */

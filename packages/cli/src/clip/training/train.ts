@@ -1,11 +1,12 @@
 /** Trains a CLIP on pictures, evaluates it and saves what it did. */
 import { ImageLoader, imageBytes, isEncodedImage, isGreyscale } from "@wgrad/datasets";
-import { type CLIPImageProcessor, CLIPProcessor } from "@wgrad/models";
+import { type CLIPImageProcessor, type CLIPModel, CLIPProcessor } from "@wgrad/models";
 import { AutoImageProcessor, AutoTokenizer } from "@wgrad/models/node";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import { PeftModel } from "@wgrad/peft";
 import {
   type AnyDataCollator,
+  type AnyModel,
   ContrastiveTrainer,
   dataCollatorForClassPrompts,
   dataCollatorForImageClassification,
@@ -94,7 +95,7 @@ export async function trainClip(given: ClipRecipe, options: TrainClipOptions, ui
         recipe: clipRecipeText({ ...given, recipe: { settings, args } }),
         callbacks: callbacksOf({ settings, args }),
         ownKernels: ownKernelsJson(own),
-        collator: collatorOf(given, loader, processor.tokenizer, names),
+        collator: collatorOf(given, loader, processor.tokenizer, names, patchesOf(model)),
         computeMetrics: metricsOf(names),
         createTrainer: (o) => (clip.loss === "head" ? new Trainer(o) : new ContrastiveTrainer(o)),
       },
@@ -180,15 +181,23 @@ function collatorOf(
   loader: ImageLoader,
   tokenizer: PreTrainedTokenizer | null,
   names: readonly string[],
+  tokensPerImage: number,
 ): AnyDataCollator {
-  if (!tokenizer) return dataCollatorForImageClassification(loader);
+  if (!tokenizer) return dataCollatorForImageClassification(loader, { tokensPerImage });
   // All of one length, whichever of them a batch holds: one recording of the step.
   const { inputIds: prompts } = tokenizer(promptsOf(names, [clip.template]), {
     padding: true,
     truncation: true,
   });
   const collator = clip.loss === "contrastive" ? dataCollatorForImageText : dataCollatorForClassPrompts;
-  return collator(loader, { prompts });
+  return collator(loader, { prompts, tokensPerImage });
+}
+
+/** Positions of a picture in the vision tower: its patches and the class token. */
+function patchesOf(model: AnyModel): number {
+  const base: unknown = model instanceof PeftModel ? model.getBaseModel() : model;
+  const { imageSize, patchSize } = (base as CLIPModel).config.visionConfig;
+  return (imageSize / patchSize) ** 2 + 1;
 }
 
 function metricsOf(names: readonly string[]) {
