@@ -17,9 +17,9 @@ export interface ShapeRow {
 export interface ShapesOptions {
   /** Default 42. */
   seed?: number;
-  /** Pictures of each description of the training split. */
+  /** Pictures of each description of the training split; default 20. */
   picturesPerDescription?: number;
-  /** Pictures of the two splits to look at: `validation` and `test`. */
+  /** Pictures of `validation`, and of `test`; default 432. */
   evaluationPictures?: number;
 }
 
@@ -35,7 +35,7 @@ export interface ShapesDataset {
 
 /** Makes the splits; the same seed and sizes give the same rows and the same pixels. */
 export function makeShapesDataset(options: ShapesOptions = {}): ShapesDataset {
-  const { seed = 42, picturesPerDescription = 8, evaluationPictures = 432 } = options;
+  const { seed = 42, picturesPerDescription = 20, evaluationPictures = 432 } = options;
   const seen = descriptionsOf("seen");
   const heldOut = descriptionsOf("held-out");
   const templates = new Generator(seed, 0xffffffff);

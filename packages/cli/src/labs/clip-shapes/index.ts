@@ -40,14 +40,14 @@ interface Settings {
 /** Measured for three seeds: see bench/results/clip-shapes-*.json. */
 const DEFAULTS: Partial<TrainingArguments> = {
   outputDir: "runs/clip-shapes",
-  numTrainEpochs: 10,
+  numTrainEpochs: 5,
   perDeviceTrainBatchSize: 64,
   perDeviceEvalBatchSize: 72,
   learningRate: 1e-3,
   weightDecay: 0.1,
   adamBeta2: 0.98,
   warmupSteps: 50,
-  loggingSteps: 28,
+  loggingSteps: 45,
   saveTotalLimit: 1,
 };
 
@@ -73,7 +73,7 @@ const OWN: readonly Setting[] = [
     kind: "number",
     group: DATA,
     help: "training pictures of each colour, form, size and position",
-    default: 10,
+    default: 20,
   },
   {
     name: "evaluationPictures",
@@ -103,7 +103,7 @@ export const lab: Lab = {
   ],
   examples: [
     ["wgrad lab clip-shapes", "everything, in minutes; needs no download"],
-    ["wgrad lab clip-shapes --num-train-epochs 2", "see it run"],
+    ["wgrad lab clip-shapes --num-train-epochs 1", "see it run"],
     ["wgrad lab clip-shapes --save-pictures", "also keep the data set, to look at it: wgrad inspect"],
     ["wgrad lab clip-shapes runs/clip-shapes/recipe.yaml --resume", "go on after Ctrl-C"],
   ],

@@ -15,8 +15,8 @@ const TOWER = { hidden_size: 64, intermediate_size: 256, num_attention_heads: 2,
 const POSITION_STD = 0.2;
 
 /**
- * A small CLIP of random weights: 3 layers of 64 for pictures, 1 for texts. Measured: deeper text towers learn the training captions by
- * heart, and do worse on combinations that they have not seen.
+ * A small CLIP of random weights: 3 layers of 64 for pictures, 1 for texts. A second text layer learns the training captions by heart:
+ * with it 64% of the held-out pictures were described right in everything, without it 74% (one run each, in PyTorch).
  */
 export function makeModel(device: Device, vocabulary: ClipVocabulary, seed: number): CLIPModel {
   manualSeed(device, seed);
@@ -36,8 +36,8 @@ export function makeModel(device: Device, vocabulary: ClipVocabulary, seed: numb
     vision_config: { ...TOWER, num_hidden_layers: 3, image_size: IMAGE_SIZE, patch_size: PATCH_SIZE },
   });
   const model = fromConfig(CLIPModel, device, config);
-  // CLIP draws them with 0.02, beside which a patch of plain background is large: where a shape lies would be learnt last. Measured in 600
-  // steps: position right in 25% of the pictures with 0.02, in 97% with 0.2.
+  // CLIP draws them with 0.02. Beside that a patch of plain background is large, and where a shape lies is learnt last: after 600 steps
+  // the position was right in 26% of the held-out pictures, with 0.2 in 97% (one run each, in PyTorch).
   init.normal_(model.vision_model.embeddings.position_embedding.weight, 0, POSITION_STD);
   return model;
 }
