@@ -60,7 +60,7 @@ export const zeroShot: Verb = {
         (text: string, before: string[] = []) => [...before, text],
       )
       .option("--model <dir>", "folder or hub id of a CLIP", "openai/clip-vit-base-patch16")
-      .option("--top-k <n>", "labels to show for a picture, where there are more than 6", wholeNumber(1), 3)
+      .option("--top-k <n>", "labels to show for a picture, where not all have room", wholeNumber(1), 3)
       .option("--grid <file>", "also write the pictures with their labels, as .html or .png")
       .option("--columns <n>", "pictures beside each other in it (default: 4 to 8)", wholeNumber(1))
       .option("--batch-size <n>", "pictures a forward pass", wholeNumber(1), 16)
@@ -184,15 +184,16 @@ function ranked(probabilities: Readonly<Record<string, number>>): [label: string
   return Object.entries(probabilities).sort(([, a], [, b]) => b - a);
 }
 
-/** Up to so many labels have a column each. */
+/** Up to so many labels have a column each, if they are not longer than that together. */
 const MOST_COLUMNS = 6;
+const MOST_LETTERS = 60;
 
 function formatVerdicts(
   verdicts: readonly PictureVerdict[],
   labels: readonly string[],
   topK: number,
 ): string {
-  if (labels.length <= MOST_COLUMNS) {
+  if (labels.length <= MOST_COLUMNS && labels.join("").length <= MOST_LETTERS) {
     return formatTable(
       ["picture", "label", ...labels],
       verdicts.map(({ picture, label, probabilities }) => [
