@@ -180,6 +180,23 @@ describe("batches", () => {
     expect((await rejection(wrong)).code).toBe("E_COLUMN_UNKNOWN");
   });
 
+  test("memory is used again where it was given back, without the pixels of before", async () => {
+    const loader = loaderOf({ onError: "skip" });
+    const first = await loader.load(images.slice(0, 2), { indices: [0, 1] });
+    loader.release(first);
+    const second = await loader.load([images[3]!, broken], { indices: [3, 4] });
+    expect(second.pixelValues.buffer).toBe(first.pixelValues.buffer);
+    expect(second.pixelValues.subarray(second.pixelValues.length / 2).every((value) => value === 0)).toBe(
+      true,
+    );
+    const buffers = new Set<ArrayBufferLike>();
+    for await (const batch of loader.batches(dataset, { batchSize: 2, ahead: 1, reuse: true }))
+      buffers.add(batch.pixelValues.buffer);
+    expect(buffers.size).toBeLessThanOrEqual(3);
+    const { pixelValues } = await loader.load(images.slice(0, 2), { indices: [0, 1] });
+    expect(pixelValues.buffer).not.toBe(second.pixelValues.buffer);
+  });
+
   test("the bytes of the rows stay where they are", async () => {
     const whole = new Uint8Array(1000).fill(9);
     const bytes = rgbPng(4, 4);
@@ -272,9 +289,9 @@ describe("threads", () => {
     writeFileSync(
       file,
       `import { parentPort } from "node:worker_threads";
-       parentPort.on("message", (job) => {
+       parentPort.on("message", ([job]) => {
          if (job.path === "bad") { ${code} }
-         else setTimeout(() => parentPort.postMessage({ id: job.id, ok: false, code: "E", message: "m" }), 5);
+         else setTimeout(() => parentPort.postMessage([{ id: job.id, ok: false, code: "E", message: "m" }]), 5);
        });`,
     );
     const workers = new ImageWorkers(settings, 1, 8, pathToFileURL(file));

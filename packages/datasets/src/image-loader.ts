@@ -61,6 +61,8 @@ export interface ImageBatchesOptions {
   indices?: ArrayLike<number>;
   /** Batches that are made before they are asked for. Default 2. */
   ahead?: number;
+  /** Use the memory of a batch again once the next is asked for: see {@link ImageLoader.release}. Default false. */
+  reuse?: boolean;
   epoch?: number;
   training?: boolean;
 }
@@ -85,6 +87,7 @@ export interface ImageLoaderStatistics {
 
 const DEFAULT_CACHE_BYTES = 8 * 2 ** 30;
 const IN_FLIGHT_A_WORKER = 8;
+const SPARE_BATCHES = 4;
 
 /**
  * Makes batches of pixels of encoded pictures: reads, decodes, transforms and normalises them in threads. Random transforms of a picture
@@ -104,6 +107,8 @@ export class ImageLoader implements AsyncDisposable {
   readonly #name: string;
   readonly #cacheLimit: number;
   #cacheBytes = 0;
+  /** Memory of batches that are done with. */
+  #spare: Float32Array[] = [];
   #images = 0;
   #skipped = 0;
   #cacheHits = 0;
@@ -182,7 +187,7 @@ export class ImageLoader implements AsyncDisposable {
     }
     this.#images += images.length;
     const size = training ? this.#sizes.training : this.#sizes.evaluation;
-    const batch = new Assembly(images.length, size, this.#name);
+    const batch = new Assembly(images.length, size, this.#name, (length) => this.#memory(length));
     const done = images.map(async (image, i) => {
       const row = indices[i]!;
       if (!isEncodedImage(image)) {
@@ -217,7 +222,7 @@ export class ImageLoader implements AsyncDisposable {
     dataset: Dataset<R>,
     options: ImageBatchesOptions,
   ): AsyncGenerator<ImageBatch & { indices: number[] }> {
-    const { column = "image", indices, ahead = 2, ...context } = options;
+    const { column = "image", indices, ahead = 2, reuse = false, ...context } = options;
     const batchSize = whole("batchSize", options.batchSize, 1);
     whole("ahead", ahead, 0);
     dataset.feature(column);
@@ -236,13 +241,29 @@ export class ImageLoader implements AsyncDisposable {
     };
     while (next < total || pending.length > 0) {
       while (next < total && pending.length <= ahead) prepare();
-      const { rows, batch } = pending.shift()!;
-      yield { ...(await batch), indices: rows };
+      const { rows, batch: promise } = pending.shift()!;
+      const batch = await promise;
+      yield { ...batch, indices: rows };
+      if (reuse) this.release(batch);
     }
+  }
+
+  /**
+   * Gives the memory of a batch back, for one to come; its pixels are then another batch's. Without this it is the garbage collector's,
+   * which lets batches pile up to some tens of MiB before it acts.
+   */
+  release(batch: ImageBatch): void {
+    if (this.#spare.length < SPARE_BATCHES) this.#spare.push(batch.pixelValues);
+  }
+
+  #memory(length: number): Float32Array {
+    const at = this.#spare.findIndex((memory) => memory.length === length);
+    return at < 0 ? new Float32Array(length) : this.#spare.splice(at, 1)[0]!;
   }
 
   /** Ends the threads; batches that are still being made are rejected with E_IMAGE_WORKER. */
   async close(): Promise<void> {
+    this.#spare = [];
     await this.#workers.close();
   }
 
@@ -278,10 +299,17 @@ class Assembly {
   readonly #ok: boolean[];
   readonly #name: string;
   #size: readonly [number, number] | null;
+  readonly #memory: (length: number) => Float32Array;
   #pixels: Float32Array | null = null;
   #first: number | null = null;
 
-  constructor(length: number, size: readonly [number, number] | null, name: string) {
+  constructor(
+    length: number,
+    size: readonly [number, number] | null,
+    name: string,
+    memory: (length: number) => Float32Array,
+  ) {
+    this.#memory = memory;
     this.#ok = new Array<boolean>(length).fill(false);
     this.#size = size;
     this.#name = name;
@@ -300,7 +328,7 @@ class Assembly {
         detail: { row, size: [height, width], other: [h, w] },
       });
     }
-    this.#pixels ??= new Float32Array(this.#ok.length * 3 * h * w);
+    this.#pixels ??= this.#memory(this.#ok.length * 3 * h * w);
     this.#pixels.set(pixelValues, at * 3 * h * w);
     this.#ok[at] = true;
   }
@@ -316,7 +344,10 @@ class Assembly {
     }
     const [h, w] = this.#size;
     const batch = this.#ok.length;
-    const pixelValues = this.#pixels ?? new Float32Array(batch * 3 * h * w);
+    const length = 3 * h * w;
+    const pixelValues = this.#pixels ?? this.#memory(batch * length);
+    // The memory may have been another batch's.
+    for (const [i, ok] of this.#ok.entries()) if (!ok) pixelValues.fill(0, i * length, (i + 1) * length);
     return { pixelValues, shape: [batch, 3, h, w], ok: this.#ok };
   }
 }

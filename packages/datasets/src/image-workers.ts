@@ -34,6 +34,7 @@ export class ImageWorkers {
   #here: Promise<ImageProcessor> | null = null;
   #inFlight = 0;
   #nextId = 0;
+  #isPumping = false;
   #isClosed = false;
   /** The most pictures that were being done at once. */
   peakInFlight = 0;
@@ -56,7 +57,7 @@ export class ImageWorkers {
     if (this.#isClosed) return Promise.reject(closed());
     return new Promise((resolve, reject) => {
       this.#queue.push({ task, resolve, reject });
-      this.#pump();
+      this.#pumpSoon();
     });
   }
 
@@ -73,24 +74,44 @@ export class ImageWorkers {
     await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()));
   }
 
+  /** Once all pictures of a batch are in the queue. */
+  #pumpSoon(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    queueMicrotask(() => {
+      this.#isPumping = false;
+      if (!this.#isClosed) this.#pump();
+    });
+  }
+
   #pump(): void {
-    while (this.#inFlight < this.#maxInFlight) {
-      const next = this.#queue.shift();
-      if (next === undefined) return;
-      this.#inFlight++;
+    for (;;) {
+      const free = this.#maxInFlight - this.#inFlight;
+      if (free === 0 || this.#queue.length === 0) return;
+      const next = this.#queue.splice(0, Math.min(free, this.#portion()));
+      this.#inFlight += next.length;
       this.peakInFlight = Math.max(this.peakInFlight, this.#inFlight);
-      const id = this.#nextId++;
-      if (this.#numWorkers === 0) void this.#doHere(id, next);
-      else this.#post(id, next);
+      if (this.#numWorkers === 0) void this.#doHere(next[0]!);
+      else this.#post(next);
     }
   }
 
-  async #doHere(id: number, { task, resolve, reject }: Waiting): Promise<void> {
+  /**
+   * Pictures that go to a thread in one message, for messages cost: two messages for each thread at a time, and what is waiting shared
+   * out among the threads.
+   */
+  #portion(): number {
+    if (this.#numWorkers === 0) return 1;
+    const half = Math.floor(this.#maxInFlight / this.#numWorkers / 2);
+    return Math.max(1, Math.min(half, Math.ceil(this.#queue.length / this.#numWorkers)));
+  }
+
+  async #doHere({ task, resolve, reject }: Waiting): Promise<void> {
     try {
       this.#here ??= import("./images/process-image.js").then(
         ({ ImageProcessor }) => new ImageProcessor(this.#settings),
       );
-      resolve(await (await this.#here).process({ ...task, id, out: this.#spare.pop() ?? null }));
+      resolve(await (await this.#here).process(this.#jobOf(task)));
     } catch (thrown) {
       reject(ended(reason(thrown), thrown));
     } finally {
@@ -98,16 +119,25 @@ export class ImageWorkers {
     }
   }
 
-  #post(id: number, waiting: Waiting): void {
+  #jobOf(task: ImageTask): ImageJob {
+    return { ...task, id: this.#nextId++, out: this.#spare.pop() ?? null };
+  }
+
+  #post(portion: readonly Waiting[]): void {
     const thread = this.#leastBusy();
     if (thread.busy.size === 0) thread.worker.ref();
-    thread.busy.set(id, waiting);
-    const { task } = waiting;
-    // A copy of the encoded bytes, which are the caller's: given away they would be gone from the caller's rows.
-    const bytes = task.bytes === null ? null : task.bytes.slice();
-    const out = this.#spare.pop() ?? null;
-    const moved = [bytes, out].filter((one) => one !== null).map((one) => one.buffer);
-    thread.worker.postMessage({ ...task, bytes, id, out } satisfies ImageJob, moved);
+    const moved: ArrayBuffer[] = [];
+    const jobs = portion.map((waiting) => {
+      const job = this.#jobOf(waiting.task);
+      thread.busy.set(job.id, waiting);
+      if (job.out !== null) moved.push(job.out.buffer);
+      if (job.bytes === null) return job;
+      // A copy of the encoded bytes, which are the caller's: given away they would be gone from the caller's rows.
+      const bytes = new Uint8Array(job.bytes);
+      moved.push(bytes.buffer);
+      return { ...job, bytes };
+    });
+    thread.worker.postMessage(jobs satisfies ImageJob[], moved);
   }
 
   #leastBusy(): Thread {
@@ -118,16 +148,24 @@ export class ImageWorkers {
   }
 
   #start(): Thread {
-    const worker = new Worker(this.#file, { workerData: this.#settings, name: "wgrad-images" });
+    const worker = new Worker(this.#file, {
+      workerData: this.#settings,
+      name: "wgrad-images",
+      // What a picture leaves behind are handles of memory outside of the heap. With the usual 48 MiB for young objects they are let go
+      // so seldom that a thread grows by 10 MiB over its first thousands of pictures, and is no faster.
+      resourceLimits: { maxYoungGenerationSizeMb: 2 },
+    });
     const thread: Thread = { worker, busy: new Map() };
     let failure: unknown = null;
-    worker.on("message", (result: ImageResult) => {
-      const waiting = thread.busy.get(result.id);
-      if (waiting === undefined) return;
-      thread.busy.delete(result.id);
+    worker.on("message", (results: ImageResult[]) => {
+      for (const result of results) {
+        const waiting = thread.busy.get(result.id);
+        if (waiting === undefined) continue;
+        thread.busy.delete(result.id);
+        waiting.resolve(result);
+        this.#finish();
+      }
       if (thread.busy.size === 0) worker.unref();
-      waiting.resolve(result);
-      this.#finish();
     });
     worker.on("error", (thrown) => {
       failure = thrown;
@@ -151,7 +189,7 @@ export class ImageWorkers {
 
   #finish(): void {
     this.#inFlight--;
-    if (!this.#isClosed) this.#pump();
+    this.#pumpSoon();
   }
 }
 

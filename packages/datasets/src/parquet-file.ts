@@ -208,14 +208,15 @@ export class ParquetFile {
 
   /**
    * Reads one page of a leaf: the column, as a struct with this leaf alone if it is one. Of bytes that lie in the file as they are
-   * only the places stay in memory, 12 bytes a row, and each value is read when it is asked for.
+   * only the places stay in memory, 12 bytes a row, and each value is read when it is asked for; texts stay with their page.
+   * (The decoder, which is WebAssembly, is not needed then: V8 compiles it anew once it is used much, which takes 35 MB.)
    * @returns the values, the bytes they take in memory and those that were read
    */
   readPage(leaf: LeafPages, page: Page): { decoded: Decoded; bytes: number; read: number } {
     const element = leaf.elements.at(-1)!;
     const isText = element.has(SchemaElement.convertedType) || element.has(SchemaElement.logicalType);
-    if (page.plainAfter !== null && !isText && element.get(SchemaElement.type)?.value === BYTE_ARRAY) {
-      return this.#placesOf(leaf, page, page.plainAfter);
+    if (page.plainAfter !== null && element.get(SchemaElement.type)?.value === BYTE_ARRAY) {
+      return this.#plainPage(leaf, page, page.plainAfter, isText);
     }
     const dictionary = page.usesDictionary ? leaf.dictionary : null;
     const parts = dictionary === null ? [page] : [dictionary, page];
@@ -229,9 +230,16 @@ export class ParquetFile {
     return { decoded: decodeVector(vector), bytes: size, read: bytes.length };
   }
 
-  /** Where the values of a page of plain byte arrays lie. */
-  #placesOf(leaf: LeafPages, page: Page, headerLength: number): ReturnType<ParquetFile["readPage"]> {
-    const bytes = this.#open((fd) => readAt(fd, this.path, page.start, page.length));
+  /** A page of plain byte arrays: lengths, each followed by its bytes. */
+  #plainPage(
+    leaf: LeafPages,
+    page: Page,
+    headerLength: number,
+    isText: boolean,
+  ): ReturnType<ParquetFile["readPage"]> {
+    if (scratch.length < page.length) scratch = new Uint8Array(page.length);
+    const bytes = scratch.subarray(0, page.length);
+    this.#open((fd) => fillFrom(fd, this.path, page.start, bytes));
     const optional = leaf.elements.map((one) => one.get(SchemaElement.repetition)?.value === OPTIONAL);
     const most = optional.filter(Boolean).length;
     const starts = new Float64Array(page.numRows);
@@ -268,15 +276,22 @@ export class ParquetFile {
         cause,
       );
     }
-    const name = new TextDecoder().decode(leaf.elements.at(-1)!.get(SchemaElement.name)!.value as Uint8Array);
+    const decoder = new TextDecoder();
+    const name = decoder.decode(leaf.elements.at(-1)!.get(SchemaElement.name)!.value as Uint8Array);
     const isStruct = leaf.elements.length > 1;
+    const kept = isText ? bytes.slice() : null;
+    const value = (start: number, length: number): unknown => {
+      if (kept === null) return this.#open((fd) => readAt(fd, this.path, start, length));
+      return decoder.decode(kept.subarray(start - page.start, start - page.start + length));
+    };
     const get = (row: number): unknown => {
       const length = lengths[row]!;
       if (length === -2) return null;
-      const value = length === -1 ? null : this.#open((fd) => readAt(fd, this.path, starts[row]!, length));
-      return isStruct ? { [name]: value } : value;
+      const found = length === -1 ? null : value(starts[row]!, length);
+      return isStruct ? { [name]: found } : found;
     };
-    return { decoded: { length: page.numRows, get }, bytes: 12 * page.numRows, read: bytes.length };
+    const size = 12 * page.numRows + (kept?.length ?? 0);
+    return { decoded: { length: page.numRows, get }, bytes: size, read: bytes.length };
   }
 
   /** The pages of a chunk: each begins with a header that tells how long it is. */
@@ -476,15 +491,23 @@ function readFooter(path: string): { footer: Uint8Array; size: number } {
   }
 }
 
+/** For pages that are looked through and let go: new memory for each would leave gaps in the process' that stay. */
+let scratch = new Uint8Array(0);
+
 function readAt(fd: number, path: string, start: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
+  fillFrom(fd, path, start, bytes);
+  return bytes;
+}
+
+function fillFrom(fd: number, path: string, start: number, bytes: Uint8Array): void {
+  const { length } = bytes;
   let filled = 0;
   while (filled < length) {
     const n = readSync(fd, bytes, filled, length - filled, start + filled);
     if (n === 0) throw truncated(path, `it ends at byte ${start + filled}, ${length - filled} bytes early.`);
     filled += n;
   }
-  return bytes;
 }
 
 function notParquet(path: string, message: string, fix: string): DatasetError {

@@ -1,5 +1,4 @@
 /** From the bytes of one picture to what a model takes: the work of a worker, or of the calling thread without workers. */
-import { readFile } from "node:fs/promises";
 import {
   applyTransforms,
   type Normalization,
@@ -11,6 +10,7 @@ import { type DecodeOptions, decodeImage } from "@wgrad/image/node";
 import { reason } from "../errors.js";
 import { sampleRandom } from "../random.js";
 import { DecodeCache } from "./decode-cache.js";
+import { imageBytes } from "./encoded-image.js";
 import { isRandom } from "./transform-lists.js";
 
 /** What all pictures of a loader have in common: plain data, for it goes to the workers. */
@@ -90,10 +90,11 @@ export class ImageProcessor {
     let found: "hit" | "miss" | "damaged" | "off" = "off";
     let stored = 0;
     let cacheError: string | null = null;
+    // At once: a thread of its own may wait for its disk, and promises of files cost ten times as much.
+    const bytes = imageBytes(job);
     if (cache === null) {
-      image = applyTransforms(await this.#decode(job.bytes ?? job.path!), fixed, draw);
+      image = applyTransforms(await this.#decode(bytes), fixed, draw);
     } else {
-      const bytes = job.bytes ?? (await readFile(job.path!));
       const key = cache.key(bytes);
       const entry = cache.get(key);
       if (typeof entry === "object") {
@@ -128,8 +129,8 @@ export class ImageProcessor {
     };
   }
 
-  #decode(source: Uint8Array | string): Promise<RawImage> {
-    return decodeImage(source, this.#settings.decode);
+  #decode(bytes: Uint8Array): Promise<RawImage> {
+    return decodeImage(bytes, this.#settings.decode);
   }
 }
 
