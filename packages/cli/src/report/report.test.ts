@@ -224,6 +224,23 @@ describe("the page", () => {
     expect(bare).toContain("Predictions are written when a run ends.");
   });
 
+  it("tells further accuracies, and leaves classes without examples out of a long table", async () => {
+    const many = await page("many", {
+      classes: 30,
+      examples: 12,
+      metrics: {
+        test: { test_accuracy: 0.5, test_top5_accuracy: 0.8125, test_samples_per_second: 3 },
+        validation: { eval_accuracy: 0.5, eval_top5_accuracy: 0.9375 },
+      },
+    });
+    expect(many).not.toMatch(gaps);
+    expect(many).toMatch(
+      /<th scope="row" class="words">top5<\/th><td class="figure">0.8125<\/td><td class="figure">0.9375</,
+    );
+    expect(many).toMatch(/\d+ classes without examples are not in the table\./);
+    expect(await page("few", { classes: 3 })).not.toMatch(/Further accuracies|classes without examples/);
+  });
+
   it("shows a run of which there is only a log, with values that are no numbers", async () => {
     const log = join(folder, "going-on", "log.jsonl");
     const going = await page("going-on", { hasTest: false, hasValidation: false }, async () => {

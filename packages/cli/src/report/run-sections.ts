@@ -223,12 +223,15 @@ function resultSection(run: RunReport, split: SplitReport, make: Make, level: 2 
       html`<p>${formatCount(examples)} examples were classified. None has a label, so nothing can be said of how right that is.</p>`,
     );
   const isWide = split.labels.length > BESIDE && split.labels.length <= MOST_CLASSES;
-  const hint = `${formatCount(examples)} examples${unlabelled > 0 ? `, of which ${formatCount(unlabelled)} have no label and are left out` : ""}.${whose(run)}`;
+  const shown = shownClasses(report, split.labels);
+  const absent = split.labels.length - shown.length;
+  const without = absent > 0 ? ` ${formatCount(absent)} classes without examples are not in the table.` : "";
+  const hint = `${formatCount(examples)} examples${unlabelled > 0 ? `, of which ${formatCount(unlabelled)} have no label and are left out` : ""}.${without}${whose(run)}`;
   return make(
     id,
     name,
     hint,
-    html`<div class="pair ${isWide ? "stacked" : ""}"><div>${subheading(level, "By class")}${classTable(report, split.labels)}</div><div>${subheading(level, "Confusion matrix")}${confusionOf(split, level)}</div></div>`,
+    html`<div class="pair ${isWide ? "stacked" : ""}"><div>${subheading(level, "By class")}${classTable(report, shown)}</div><div>${subheading(level, "Confusion matrix")}${confusionOf(split, level)}</div></div>`,
   );
 }
 
@@ -237,6 +240,11 @@ function whose(run: RunReport): string {
   return best
     ? ` Predictions of ${best.classifier} on ${best.features} features, the best by ${best.split} accuracy.`
     : "";
+}
+
+/** All classes where there are few, else those that have examples. */
+function shownClasses(report: ClassificationReport, labels: readonly string[]): readonly string[] {
+  return labels.length <= MOST_CLASSES ? labels : labels.filter((name) => report.classes[name]!.support > 0);
 }
 
 /** scikit-learn's report as a table. */

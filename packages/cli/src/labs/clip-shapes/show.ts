@@ -42,21 +42,21 @@ export async function drawAnswers(
   const answers = answersOf(logits, rows);
   const cells = someOf(answers, SHOWN, pictures.seed).map(
     ({ row, nearest, probability, isRight }): GridCell => {
-      const answer = `${captionOf(descriptionOf(nearest))} ${Math.round(probability * 100)} %`;
+      const answer = `${captionOf(descriptionOf(nearest))} ${Math.round(probability * 100)}%`;
       const truth = `true: ${captionOf(descriptionOf(row.description))}`;
       return { image: pictures.of(row), lines: isRight ? [answer] : [answer, truth], right: isRight };
     },
   );
   const right = answers.filter(({ isRight }) => isRight).length;
   const title = "Colours and forms never seen together";
-  const subtitle = `${right} of ${answers.length} pictures are described right in everything; ${cells.length} of them`;
+  const subtitle = `Right in everything: ${right} of ${answers.length} pictures. Here are ${cells.length}, drawn at random`;
   const grid = pictureGrid({ title, subtitle, cells, columns: COLUMNS });
   const [png, html] = [join(folder, "pictures.png"), join(folder, "pictures.html")];
   await writeFileAtomic(png, await grid.png());
   await writeFileAtomic(html, await grid.html());
   await writePictures(folder, {
     split: "test",
-    title: `${title}: ${subtitle}.`,
+    title: `${title}. ${subtitle}.`,
     pictures: await embedPictures(cells),
   });
   return { png, html };
