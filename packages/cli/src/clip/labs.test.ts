@@ -94,8 +94,8 @@ describe("wgrad lab clip-linear-probe", () => {
     expect(done.code).toBe(0);
     const { metrics, predictions } = await readRun(folder);
     expect(metrics.classifiers?.map(({ features, classifier }) => `${features} ${classifier}`)).toEqual([
-      "pooled 64 LogisticRegression(C=0.1)",
-      "projected 64 LogisticRegression(C=10)",
+      "pooled 64 LogisticRegression C=0.1",
+      "projected 64 LogisticRegression C=10",
     ]);
     // Plain colours are told apart even by what random weights make of them.
     expect(metrics.validation?.eval_accuracy).toBe(1);

@@ -192,7 +192,7 @@ function fitProbe(
   return {
     result: {
       features: `${kind} ${all.columns}`,
-      classifier: `LogisticRegression(C=${C})`,
+      classifier: `LogisticRegression C=${C}`,
       fit_seconds: seconds,
       parameters: classifier.coef_.data.length + classifier.intercept_.length,
       splits: Object.fromEntries([...scores].map(([role, found]) => [role, figuresOf(found, "")])),
