@@ -166,6 +166,8 @@ Done in ${formatSeconds(seconds)}. What to try next:
   ${wgrad} predict --model ${model} "the pacing is anything but dull ."
   ${wgrad} eval --model ${model} --dataset ${data}
   ${wgrad} inspect ${data}
+Pictures in place of sentences, a small CLIP from random weights, also without a download:
+  ${wgrad} lab clip-shapes
 The real thing, DistilBERT on Rotten Tomatoes, both from the hub (or --model and --dataset with folders of your own):
   ${wgrad} lab                       # the labs: look at the data, features and SVMs, fine-tuning, LoRA, …
   ${wgrad} lab finetune --subset 64  # see one run, then leave --subset out`;
