@@ -38,6 +38,7 @@ export const inspect: Verb = {
         examples([
           ["wgrad inspect data/rotten_tomatoes", "splits, features, labels, lengths, examples"],
           ["wgrad inspect reviews.csv", "the same of a CSV or JSON-lines file"],
+          ["wgrad inspect data/tiny_imagenet", "of pictures: sizes, modes, classes with their names"],
           ["wgrad inspect dataset stanfordnlp/imdb@main", "of the hub"],
           ["wgrad inspect data/rotten_tomatoes --tokenizer my-model", "lengths in tokens too"],
           ["wgrad inspect model my-model", "tree, parameters by name and shape, counts"],
@@ -74,6 +75,18 @@ async function tokenizerOf(flags: InspectFlags, ui: Ui) {
   return AutoTokenizer.fromPretrained(flags.tokenizer, hubOptions(flags.offline, ui));
 }
 
+const PICTURE = /\.(jpe?g|png|webp|gif|bmp|tiff?|avif)$/i;
+
+/** True for a folder of pictures, or of a folder for each class: the first few tell. */
+async function holdsPictures(path: string, names: readonly string[]): Promise<boolean> {
+  for (const name of names.slice(0, 8)) {
+    if (PICTURE.test(name)) return true;
+    const inside = await readdir(join(path, name)).catch(() => []);
+    if (inside.some((one) => PICTURE.test(one))) return true;
+  }
+  return false;
+}
+
 const DATA_FILE = /\.(parquet|csv|tsv|jsonl|ndjson)(\.gz)?$/i;
 
 /** By what lies at the path; a hub id is a model's. */
@@ -87,6 +100,6 @@ async function guessKind(path: string, hasText: boolean): Promise<Kind> {
   const isData =
     [...names, ...inside].some((name) => DATA_FILE.test(name)) ||
     names.some((name) => /^(train|test|validation)$/.test(name));
-  if (isData) return "dataset";
+  if (isData || (await holdsPictures(path, names))) return "dataset";
   return names.includes("tokenizer.json") ? "tokenizer" : "model";
 }

@@ -1,10 +1,25 @@
-import { ClassLabel, type Dataset, type Feature, Sequence, Value } from "@wgrad/datasets";
+import {
+  ClassLabel,
+  type Dataset,
+  type Feature,
+  Image,
+  Sequence,
+  tinyImagenetNames,
+  Value,
+} from "@wgrad/datasets";
 import type { PreTrainedTokenizer } from "@wgrad/models/tokenizer";
 import type { InspectFlags } from "../commands/inspect.js";
 import { formatStatistics, histogram, type LengthStatistics, lengthStatistics } from "../text/histogram.js";
 import { formatTable } from "../text/table.js";
 import { openDataset, textColumnOf } from "../training/data.js";
 import { formatCount, type Ui } from "../ui.js";
+import {
+  describeImage,
+  formatImageStatistics,
+  type ImageStatistics,
+  imageColumnOf,
+  imageStatistics,
+} from "./images.js";
 
 interface SplitReport {
   split: string;
@@ -13,9 +28,10 @@ interface SplitReport {
   characters: LengthStatistics | null;
   tokens: LengthStatistics | null;
   emptyTexts: number;
+  images: ImageStatistics | null;
 }
 
-/** Splits, features, label counts, lengths and examples of a data set. */
+/** Splits, features, label counts, lengths of texts, sizes of pictures and examples of a data set. */
 export async function inspectDataset(
   path: string,
   flags: InspectFlags,
@@ -41,6 +57,10 @@ export async function inspectDataset(
   );
   const textColumn = findTextColumn(first, flags);
   const labelColumn = findLabelColumn(first, flags);
+  const imageColumn = imageColumnOf(first);
+  // What words.txt beside the data calls the classes, where their names are WordNet's numbers.
+  const words = imageColumn === null ? new Map<string, string>() : tinyImagenetNames(path);
+  const called = (name: string): string => (words.has(name) ? `${name} ${words.get(name)}` : name);
   const reports: SplitReport[] = [];
   for (const split of splits) {
     const rows = dict.get(split);
@@ -59,17 +79,22 @@ export async function inspectDataset(
       characters: characters.length > 0 ? lengthStatistics(characters) : null,
       tokens: tokens.length > 0 ? lengthStatistics(tokens) : null,
       emptyTexts: texts.filter((text) => text.trim() === "").length,
+      images: imageColumn === null ? null : lookAtImages(rows, imageColumn, ui),
     };
     reports.push(report);
     ui.result(`\n${split}: ${formatCount(report.rows)} rows`);
     if (report.labels) {
       const parts = Object.entries(report.labels).map(
-        ([name, count]) => `${name} ${formatCount(count)} (${((100 * count) / report.rows).toFixed(1)}%)`,
+        ([name, count]) =>
+          `${called(name)} ${formatCount(count)} (${((100 * count) / report.rows).toFixed(1)}%)`,
       );
       ui.result(
         `  ${labelColumn}: ${parts.slice(0, 12).join(", ")}${parts.length > 12 ? `, … ${parts.length} in all` : ""}`,
       );
     }
+    if (report.images !== null)
+      for (const line of formatImageStatistics(imageColumn!, rows.numRows, report.images))
+        ui.result(`  ${line}`);
     if (report.characters) ui.result(`  ${textColumn} in characters: ${formatStatistics(report.characters)}`);
     if (report.emptyTexts > 0) ui.result(`  ${report.emptyTexts} texts are empty`);
     if (report.tokens) ui.result(`  ${textColumn} in tokens: ${formatStatistics(report.tokens)}`);
@@ -82,10 +107,22 @@ export async function inspectDataset(
   for (const row of shown)
     ui.result(
       Object.entries(row)
-        .map(([name, value]) => `  ${name}: ${showValue(value, first.features[name])}`)
+        .map(([name, value]) => `  ${name}: ${showValue(value, first.features[name], called)}`)
         .join("\n"),
     );
-  ui.document({ path, features, splits: reports, examples: shown.map(plain) });
+  const examples = shown.map((row) =>
+    Object.fromEntries(
+      Object.entries(row).map(([name, value]) => [
+        name,
+        first.features[name] instanceof Image ? describeImage(value) : plain(value),
+      ]),
+    ),
+  );
+  const classes = labelColumn === null ? undefined : first.features[labelColumn];
+  const named = classes instanceof ClassLabel ? classes.names.filter((name) => words.has(name)) : [];
+  const names =
+    named.length > 0 ? { classNames: Object.fromEntries(named.map((name) => [name, words.get(name)!])) } : {};
+  ui.document({ path, features, splits: reports, examples, ...names });
 }
 
 /** A feature in few words, such as `ClassLabel(neg, pos)`. */
@@ -145,10 +182,26 @@ function countTokens(texts: readonly string[], tokenizer: PreTrainedTokenizer, u
   return counts;
 }
 
-/** A value in one line, at most 160 characters of it. */
-export function showValue(value: unknown, feature: Feature | undefined): string {
+function lookAtImages(dataset: Dataset, column: string, ui: Ui): ImageStatistics {
+  const progress = ui.progress("Reading headers", dataset.numRows);
+  const found = imageStatistics(dataset, column, (pictures) => progress.update(pictures));
+  progress.finish();
+  return found;
+}
+
+/** A value in one line, at most 160 characters of it. @param called what a class is called besides its name */
+export function showValue(
+  value: unknown,
+  feature: Feature | undefined,
+  called: (name: string) => string = (name) => name,
+): string {
   if (feature instanceof ClassLabel && Number(value) >= 0)
-    return `${String(value)} (${feature.int2str(Number(value))})`;
+    return `${String(value)} (${called(feature.int2str(Number(value)))})`;
+  if (feature instanceof Image) {
+    const { path, format, width, height, mode, bytes, unreadable } = describeImage(value) ?? {};
+    if (format === undefined) return unreadable ? `cannot be read (${String(path)})` : "null";
+    return `${String(format)}, ${String(width)} x ${String(height)}, ${String(mode)}, ${formatCount(Number(bytes))} bytes (${String(path ?? "no path")})`;
+  }
   const text = typeof value === "string" ? value : JSON.stringify(plain(value));
   return text !== undefined && text.length > 160 ? `${text.slice(0, 160)}…` : String(text);
 }
