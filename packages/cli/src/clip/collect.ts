@@ -1,7 +1,10 @@
 /** Features of the splits of a data set of pictures, and of prompts: read where they are there, else computed and kept. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { type Dataset, DatasetError, type EncodedImage, Image, ImageLoader } from "@wgrad/datasets";
 import { CLIPModel } from "@wgrad/models";
 import { AutoImageProcessor, AutoTokenizer, fromPretrained, resolveModel } from "@wgrad/models/node";
+import { isAdapterFolder, PeftConfig, PeftModel } from "@wgrad/peft/node";
 import type { Device } from "@wgrad/tensor";
 import { withDevice } from "../device.js";
 import { CommandError } from "../errors.js";
@@ -24,7 +27,7 @@ import {
 
 /** How features are computed and kept. */
 export interface CollectSettings {
-  /** Folder or hub id of a CLIP. */
+  /** Folder or hub id of a CLIP, or the folder of an adapter that names one. */
   model: string;
   /** Where features are kept; null to keep none. */
   featuresDir: string | null;
@@ -95,12 +98,9 @@ export async function collectFeatures(
   wanted: { prompts: readonly string[] | null; sources: readonly ImageSource[] },
   ui: Ui,
 ): Promise<Collected> {
-  const folder = await resolveModel(settings.model, {
-    ...hubOptions(settings.offline, ui),
-    needs: "processor",
-  });
+  const place = await findClip(settings, ui);
   ui.status(`Looking at ${settings.model}`);
-  const digest = await digestOfClip(folder);
+  const digest = await digestOfClip(place.folder, ...(place.adapter ? [place.adapter] : []));
   const { featuresDir } = settings;
   const isKept = featuresDir !== null && !settings.recompute;
   const result: Collected = { texts: null, images: new Map() };
@@ -122,9 +122,9 @@ export async function collectFeatures(
   if ((wanted.prompts === null || result.texts) && missing.length === 0) return result;
 
   await withDevice({}, async (device) => {
-    const { model, provenance } = await loadClip(device, folder, settings, ui);
+    const { model, provenance } = await loadClip(device, place, settings, ui);
     if (wanted.prompts && textKey && !result.texts) {
-      const tokenizer = await AutoTokenizer.fromPretrained(folder, hubOptions(settings.offline, ui));
+      const tokenizer = await AutoTokenizer.fromPretrained(place.processor, hubOptions(settings.offline, ui));
       const progress = ui.progress("Encoding prompts", wanted.prompts.length);
       const began = performance.now();
       const features = await textFeatures(model, tokenizer, wanted.prompts, (done) => progress.update(done));
@@ -134,7 +134,7 @@ export async function collectFeatures(
       if (featuresDir !== null) await writeTexts(featuresDir, textKey, result.texts);
     }
     for (const { source, key } of missing) {
-      const images = await encodeImages(model, provenance, source, folder, settings, ui);
+      const images = await encodeImages(model, provenance, source, place.processor, settings, ui);
       if (featuresDir !== null) await writeImages(featuresDir, source.name, key, images);
       result.images.set(source.name, images);
     }
@@ -142,9 +142,43 @@ export async function collectFeatures(
   return result;
 }
 
+/** Where the parts of a CLIP lie. */
+interface Place {
+  /** Weights of the model, below the adapter where there is one. */
+  folder: string;
+  adapter: string | null;
+  /** Tokenizer and image processor. */
+  processor: string;
+}
+
+async function findClip({ model: name, offline }: CollectSettings, ui: Ui): Promise<Place> {
+  const resolve = (of: string) => resolveModel(of, { ...hubOptions(offline, ui), needs: "processor" });
+  if (!isAdapterFolder(name)) {
+    const folder = await resolve(name);
+    return { folder, adapter: null, processor: folder };
+  }
+  const { baseModelNameOrPath, modulesToSave } = await PeftConfig.fromPretrained(name);
+  if (!baseModelNameOrPath) {
+    throw new CommandError(
+      "E_ADAPTER_BASE",
+      `${name}: adapter_config.json does not name the model below: write its folder or hub id as base_model_name_or_path.`,
+    );
+  }
+  if (modulesToSave?.length) {
+    throw new CommandError(
+      "E_ADAPTER_KIND",
+      `${name}: this adapter comes with a layer of its own (${modulesToSave.join(", ")}), as a run of clip-lora-head does, and knows nothing of texts. ` +
+        "Use one of both towers (wgrad lab clip-lora-contrastive), or a whole CLIP.",
+    );
+  }
+  const folder = await resolve(baseModelNameOrPath);
+  const hasOwn = ["preprocessor_config.json", "tokenizer.json"].every((file) => existsSync(join(name, file)));
+  return { folder, adapter: name, processor: hasOwn ? name : folder };
+}
+
 async function loadClip(
   device: Device,
-  folder: string,
+  { folder, adapter }: Place,
   { model: name }: CollectSettings,
   ui: Ui,
 ): Promise<{ model: CLIPModel; provenance: Omit<Provenance, "seconds"> }> {
@@ -161,6 +195,7 @@ async function loadClip(
     );
   }
   const scale = Math.exp(await model.logit_scale.item());
+  if (adapter) (await PeftModel.fromPretrained(model, adapter)).mergeAndUnload();
   return {
     model,
     provenance: { parameters: model.numParameters(), scale, adapter: device.description },

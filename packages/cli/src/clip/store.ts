@@ -11,15 +11,17 @@ import { bytesOf, toFloat32, toInt32 } from "@wgrad/tensor";
 const FORMAT = "1";
 
 const OF_MODEL =
-  /^(?:(?:config|tokenizer|tokenizer_config|preprocessor_config)\.json|vocab\.json|merges\.txt|model.*\.safetensors.*)$/;
+  /^(?:(?:config|tokenizer|tokenizer_config|preprocessor_config)\.json|adapter_config\.json|vocab\.json|merges\.txt|(?:adapter_)?model.*\.safetensors.*)$/;
 
-/** SHA-256 of everything in a model's folder that features depend on: weights, config, tokenizer and image processor. */
-export async function digestOfClip(folder: string): Promise<string> {
+/** SHA-256 of everything in a model's folders that features depend on: weights, config, tokenizer, image processor, adapter. */
+export async function digestOfClip(...folders: string[]): Promise<string> {
   const hash = createHash("sha256");
-  for (const name of (await readdir(folder)).filter((name) => OF_MODEL.test(name)).sort()) {
-    hash.update(`\0${name}\0`);
-    for await (const bytes of createReadStream(join(folder, name), { highWaterMark: 1 << 20 })) {
-      hash.update(bytes as Buffer);
+  for (const folder of folders) {
+    for (const name of (await readdir(folder)).filter((name) => OF_MODEL.test(name)).sort()) {
+      hash.update(`\0${name}\0`);
+      for await (const bytes of createReadStream(join(folder, name), { highWaterMark: 1 << 20 })) {
+        hash.update(bytes as Buffer);
+      }
     }
   }
   return hash.digest("hex");

@@ -140,6 +140,21 @@ describe("wgrad lab clip-lora-contrastive", () => {
   });
 });
 
+describe("wgrad zero-shot with a run of clip-lora-contrastive", () => {
+  it("says what the run says", async () => {
+    const { predictions, metrics } = await readRun(join(place, "lora"));
+    const logits = predictions.validation?.[0]?.logits ?? [];
+    const picture = join(data, "validation", "blue_lake", "0.png");
+    const labels = ["--labels", metrics.labels.join()];
+    const done = await wgrad(["zero-shot", picture, ...labels, "--model", join(place, "lora"), "--json"]);
+    expect(done.code).toBe(0);
+    const [{ probabilities }] = JSON.parse(done.out);
+    const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0);
+    for (const [i, label] of metrics.labels.entries())
+      expect(probabilities[label]).toBeCloseTo(Math.exp(logits[i]!) / total, 4);
+  });
+});
+
 describe("wgrad lab clip-lora-head", () => {
   it("trains a classifier with an adapter; a picture that cannot be read is left out, or is an error", async () => {
     const broken = join(place, "broken");
