@@ -59,7 +59,11 @@ export const zeroShot: Verb = {
         `what a label is put into, at {} (repeatable: several are averaged; imagenet-7 for seven of OpenAI's; default: "${DEFAULT_TEMPLATE}")`,
         (text: string, before: string[] = []) => [...before, text],
       )
-      .option("--model <dir>", "folder or hub id of a CLIP", "openai/clip-vit-base-patch16")
+      .option(
+        "--model <dir>",
+        "folder or hub id of a CLIP, or the folder of an adapter",
+        "openai/clip-vit-base-patch16",
+      )
       .option("--top-k <n>", "labels to show for a picture, where not all have room", wholeNumber(1), 3)
       .option("--grid <file>", "also write the pictures with their labels, as .html or .png")
       .option("--columns <n>", "pictures beside each other in it (default: 4 to 8)", wholeNumber(1))
