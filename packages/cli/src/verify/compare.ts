@@ -43,12 +43,16 @@ export class CaseChecker {
     this.#name = name;
   }
 
-  /** Compares element by element; equal infinities pass, NaN never does. */
+  /**
+   * Compares element by element; equal infinities pass, NaN never does.
+   * @param leeway of each element, on top of the tolerance
+   */
   close(
     what: string,
     got: ArrayLike<number>,
     want: ArrayLike<number>,
     tolerance: Tolerance | undefined,
+    leeway?: ArrayLike<number>,
   ): void {
     if (!tolerance) {
       this.fail(`${what}: the reference names no tolerance.`);
@@ -66,7 +70,7 @@ export class CaseChecker {
       if (g === w) continue;
       const error = Math.abs(g - w);
       const over = Number.isFinite(error)
-        ? error - (tolerance.atol + tolerance.rtol * Math.abs(w))
+        ? error - (tolerance.atol + tolerance.rtol * Math.abs(w) + (leeway?.[i] ?? 0))
         : Number.POSITIVE_INFINITY;
       const shown = Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
       if (shown > this.#largestError) {

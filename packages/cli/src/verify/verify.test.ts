@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CaseChecker, rowOf, runCase } from "./compare.js";
-import { ruleValues } from "./full-size.js";
+import { ruleValues } from "./rule.js";
 
 describe("comparing", () => {
   const tolerance = { rtol: 0, atol: 0.1 };
@@ -10,6 +10,14 @@ describe("comparing", () => {
     check.close("x", [1, 2, Number.POSITIVE_INFINITY], [1.05, 2, Number.POSITIVE_INFINITY], tolerance);
     expect(check.result()).toMatchObject({ outcome: "passed", largestErrorAt: "x" });
     expect(check.result().largestError).toBeCloseTo(0.05);
+  });
+
+  it("allows an element more where it is given more", () => {
+    const check = new CaseChecker("c");
+    check.close("x", [1, 2.5], [1, 2], tolerance, [0, 0.5]);
+    expect(check.result().outcome).toBe("passed");
+    check.close("x", [1.5, 2], [1, 2], tolerance, [0, 0.5]);
+    expect(check.result().outcome).toBe("failed");
   });
 
   it.each([
