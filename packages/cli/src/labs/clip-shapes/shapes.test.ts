@@ -145,9 +145,7 @@ describe("a drawing", () => {
 });
 
 describe("DistinctSampler", () => {
-  const keys = Array.from({ length: 600 }, (_, row) => row % 100);
-  const places = keys.map((key) => key % 9);
-  const rows = { keys, places };
+  const keys = Array.from({ length: 300 }, (_, row) => row % 50);
   const epochOf = (sampler: DistinctSampler, epoch: number): number[] => {
     sampler.setEpoch(epoch);
     return [...sampler];
@@ -156,7 +154,7 @@ describe("DistinctSampler", () => {
   it.each([7, 16, 25])("gives every row once, and no key twice in a batch of %i", (batchSize) => {
     for (const seed of [0, 1, 2]) {
       for (const epoch of [0, 1]) {
-        const order = epochOf(new DistinctSampler(rows, batchSize, seed), epoch);
+        const order = epochOf(new DistinctSampler(keys, batchSize, seed), epoch);
         expect([...order].sort((a, b) => a - b)).toEqual(keys.map((_, row) => row));
         for (let begin = 0; begin + batchSize <= order.length; begin += batchSize) {
           const batch = order.slice(begin, begin + batchSize).map((row) => keys[row]);
@@ -166,21 +164,8 @@ describe("DistinctSampler", () => {
     }
   });
 
-  it("has a third of the places in most batches, and all of them over time", () => {
-    const order = epochOf(new DistinctSampler(rows, 10, 0), 0);
-    const batches = Array.from({ length: 60 }, (_, b) => order.slice(10 * b, 10 * b + 10));
-    const placesOf = batches.map((batch) => new Set(batch.map((row) => places[row]!)));
-    expect(placesOf.filter((own) => own.size <= 3).length).toBeGreaterThan(30);
-    const together = new Set(
-      placesOf
-        .filter((own) => own.size <= 3)
-        .flatMap((own) => [...own].flatMap((a) => [...own].map((b) => `${a} ${b}`))),
-    );
-    expect(together.size).toBeGreaterThan(40);
-  });
-
   it("depends on seed and epoch alone", () => {
-    const of = (seed: number, epoch: number) => epochOf(new DistinctSampler(rows, 16, seed), epoch);
+    const of = (seed: number, epoch: number) => epochOf(new DistinctSampler(keys, 16, seed), epoch);
     expect(of(3, 1)).toEqual(of(3, 1));
     expect(of(3, 1)).not.toEqual(of(3, 0));
     expect(of(3, 1)).not.toEqual(of(4, 1));

@@ -59,16 +59,11 @@ export class ShapesTrainer extends Trainer {
 
   override getTrainSampler(dataset: TrainerDataset): DistinctSampler {
     const { args } = this;
-    const descriptions = Array.from(
+    const keys = Array.from(
       { length: dataset.numRows },
       (_, i) => (dataset as TrainerDataset<ShapeRow>).at(i).description,
     );
-    const places = descriptions.map((number) => descriptionOf(number).position);
-    return new DistinctSampler(
-      { keys: descriptions, places },
-      args.perDeviceTrainBatchSize,
-      args.dataSeed ?? args.seed,
-    );
+    return new DistinctSampler(keys, args.perDeviceTrainBatchSize, args.dataSeed ?? args.seed);
   }
 
   override computeLoss(inputs: ModelInputs): { loss: Tensor; logits: Tensor | null } {
