@@ -34,6 +34,8 @@ const benches = [
   { name: "ladders", script: "kernels/ladders.mjs" },
   { name: "tuner", script: "kernels/tuner.mjs" },
   { name: "ops", script: "peers/ops.mjs" },
+  { name: "data-images", script: "data/images.mjs", anyAdapter: true },
+  { name: "data-memory", script: "data/memory.mjs", anyAdapter: true },
 ];
 
 /** Where drivers describe themselves to Vulkan's loader, by packages of Debian and Google. */
