@@ -25,6 +25,8 @@ const benches = [
   { name: "packed", script: "step/packed.mjs" },
   { name: "lora", script: "step/lora.mjs" },
   { name: "lora-base", script: "step/lora.mjs", args: ["--size", "base"] },
+  { name: "clip-vit", script: "step/clip-vit.mjs" },
+  { name: "clip-attention", script: "step/clip-attention.mjs" },
   { name: "fp16", script: "step/fp16.mjs" },
   { name: "checkpoint", script: "step/checkpoint.mjs" },
   { name: "resume-kill", script: "resume/kill.mjs" },

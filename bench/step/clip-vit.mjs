@@ -215,9 +215,7 @@ const beside = (compared ?? []).flatMap((one) => {
 });
 const checks = [...captured, ...beside];
 
-console.log(
-  `${device.description}: CLIP ViT-B/16, ${model.numParameters().toLocaleString("en-US")} parameters\n`,
-);
+console.log(`${device.description}: CLIP ViT-B/16, ${parameters.toLocaleString("en-US")} parameters\n`);
 console.log(
   table(
     ["captured", "CPU ms", "wall ms", "CPU ms each", "dispatches", "MiB of tensors at the peak"],
