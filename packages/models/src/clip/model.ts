@@ -29,7 +29,7 @@ export interface CLIPInput extends CLIPTextInput, CLIPVisionInput {
 export interface CLIPOutput {
   /** 0-d; present with `returnLoss`. */
   loss?: Tensor;
-  /** [I, N]: cosine of each picture and each text, times exp(logit_scale). */
+  /** [I, N], the cosine of each picture and each text, times exp(logit_scale). */
   logitsPerImage: Tensor;
   /** [N, I] */
   logitsPerText: Tensor;
