@@ -137,7 +137,7 @@ describe("the data of a report", () => {
           peft: { r: 8 },
         },
         log: [],
-      pictures: null,
+        pictures: null,
         predictions: { test: predictions },
         metrics: {
           lab: "train",
