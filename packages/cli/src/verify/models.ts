@@ -124,9 +124,10 @@ async function checkGradients(
 }
 
 /**
- * How far elements may be off because their gradient is rounding noise. Adam divides a gradient by its own size: one that float32
- * cannot tell from zero moves its element by up to the learning rate, to either side. What float32 can tell is what torch's own
- * float32 was off by in the same cases; where the gradient is exactly zero nothing moves.
+ * How far elements may be off because their gradient is rounding noise. Adam divides a gradient by its own size: its first step is
+ * lr · g / (|g| + eps), and an error d of g moves that by lr · d · eps / (|g| + eps)², by lr at most. Taken for d is what torch's own
+ * float32 was off by in the same tensor, and only where g is no larger than that: gradients which float32 cannot tell from zero, as
+ * those of the key biases, for which the cases themselves allow as much. Elsewhere the tolerance of the cases stands as it is.
  */
 class RoundingLeeway {
   readonly #of = new Map<string, Float32Array>();
@@ -137,14 +138,16 @@ class RoundingLeeway {
   }
 
   /** Takes in the gradients of a step before the optimizer uses them. */
-  async note(model: CaseModel, lr: number): Promise<void> {
+  async note(model: CaseModel, lr: number, eps: number): Promise<void> {
     for (const [name, { grad, numel }] of model.namedParameters()) {
       const noise = this.#cases.tol[`grad.${name}`]?.torch_f32_err;
       if (!grad || noise === undefined) continue;
       const values = (await grad.toArray()) as Float32Array;
       const leeway = this.#of.get(name) ?? new Float32Array(numel);
-      for (const [i, value] of values.entries())
-        if (value !== 0 && Math.abs(value) <= noise) leeway[i]! += lr;
+      for (const [i, value] of values.entries()) {
+        const size = Math.abs(value);
+        if (size > 0 && size <= noise) leeway[i]! += Math.min(lr, (lr * noise * eps) / (size + eps) ** 2);
+      }
       this.#of.set(name, leeway);
     }
   }
@@ -171,7 +174,7 @@ async function checkTraining(
       made.backward();
       return made.detach();
     });
-    await leeway.note(model, lr);
+    await leeway.note(model, lr, eps);
     optimizer.step();
     optimizer.zeroGrad();
     losses.push(await loss.item());
@@ -214,7 +217,7 @@ async function checkTrainer(
       made.backward();
       return made.detach();
     });
-    await leeway.note(model, lr);
+    await leeway.note(model, lr, trainer.args.adamEpsilon);
     const norm = clipGradNorm_(model.parameters(), settings.max_grad_norm);
     optimizer.step();
     optimizer.zeroGrad();
