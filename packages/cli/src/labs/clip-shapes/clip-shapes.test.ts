@@ -80,7 +80,7 @@ describe("lab clip-shapes", () => {
     expect(mean).toBeCloseTo(metrics.test!.test_loss!, 3);
     for (const { label } of predictions.test!) expect(isHeldOut(descriptionOf(label! * 18))).toBe(true);
     expect(pictures!.pictures).toHaveLength(24);
-    for (const name of ["description", "top5", ...Object.keys(ATTRIBUTES)])
+    for (const name of ["description", "description_top5", ...Object.keys(ATTRIBUTES)])
       expect(metrics.test![`test_${name}_accuracy`]).toBeGreaterThanOrEqual(0);
     for (const name of ["examples.png", "pictures.png"])
       expect((await decodeImage(join(folder, name))).width).toBeGreaterThan(400);

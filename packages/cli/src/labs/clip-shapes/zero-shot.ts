@@ -26,7 +26,7 @@ export function combinationLogits(logits: Float32Array): Float32Array {
 
 /**
  * Figures of an evaluation: `accuracy`, `f1`, `precision`, `recall` of colour and form together; `description_accuracy`, the share of which
- * the nearest prompt is right in everything; `top5_accuracy`, where it is among the five nearest; and one for each attribute.
+ * the nearest prompt is right in everything; `description_top5_accuracy`, where it is among the five nearest; and one for each attribute.
  */
 export function zeroShotMetrics({ predictions, labelIds }: EvalPrediction): Record<string, number> {
   const truths = Array.from(labelIds, descriptionOf);
@@ -46,7 +46,7 @@ export function zeroShotMetrics({ predictions, labelIds }: EvalPrediction): Reco
     description_accuracy: share((i) =>
       ATTRIBUTE_NAMES.every((name) => truths[i]![name] === nearest[i]![name]),
     ),
-    top5_accuracy: share((i) => rankOf(predictions, i, labelIds[i]!) < 5),
+    description_top5_accuracy: share((i) => rankOf(predictions, i, labelIds[i]!) < 5),
     ...Object.fromEntries(attributes),
   };
 }
@@ -62,7 +62,7 @@ function rankOf(logits: Float32Array, row: number, prompt: number): number {
 
 const COLUMNS: readonly (readonly [metric: string, heading: string, chance: number])[] = [
   ["description_accuracy", "everything", 1 / NUM_DESCRIPTIONS],
-  ["top5_accuracy", "in the first 5", 5 / NUM_DESCRIPTIONS],
+  ["description_top5_accuracy", "in the first 5", 5 / NUM_DESCRIPTIONS],
   ["accuracy", "colour + form", 1 / NUM_COMBINATIONS],
   ...ATTRIBUTE_NAMES.map((name) => [`${name}_accuracy`, name, 1 / ATTRIBUTES[name].length] as const),
 ];
