@@ -7,9 +7,8 @@
 // pairs; `small` is the small checkpoint's whole model (65 patches, three heads) with 16. Weights are drawn at random. Composed
 // attention stores its N x N scores and weights and computes what a causal mask hides; the kernels pass over it, which the last table
 // shows of the kernels alone: with blocks of 16, (n + 1) / 2n of n blocks are computed.
-// Two runs on a busy llvmpipe (results/ holds the first, which timed single forward passes of the last table), of the composed CPU time:
-// base inference 0.92 and 1.02 (vision), 0.87 and 1.01 (text), so no more than noise there, for products are nine tenths of it; base
-// training 0.95 and 0.82; small inference 0.82, 0.83 and 0.72, 0.84; small training 0.83 and 0.79. Causal forward of 77 tokens 0.83, 0.76.
+// On llvmpipe with nothing beside it (results/), of the composed CPU time: base inference 0.95 (vision) and 0.91 (text), for products are
+// nine tenths of it; base training 0.88; small inference 0.85 and 0.78, training 0.98. Runs on a busy machine were 0.1 off to either side.
 import { parseArgs } from "node:util";
 import { CLIPModel, clipConfig } from "@wgrad/models";
 import {
